@@ -1,0 +1,1 @@
+"""NoteFlow's meetings and transcripts: what they are, how they are asked for, how they are kept."""

@@ -1,0 +1,1 @@
+"""The ground the domain stands on: PostgreSQL below, Redis beside."""
