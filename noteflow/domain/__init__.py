@@ -1,0 +1,1 @@
+"""What meetings and transcripts are, and what may be asked of them. Needs the standard library only."""
