@@ -38,9 +38,7 @@ class IngestSegments:
             if not isinstance(segment, Segment):
                 raise InvalidValue(f"segments[{place}]", f"must be a Segment, not {type(segment).__name__}")
             if segment.meeting_id != self.meeting_id:
-                raise InvalidValue(
-                    f"segments[{place}].meeting_id", f"must be the batch's ({self.meeting_id})"
-                )
+                raise InvalidValue(f"segments[{place}].meeting_id", f"must be the batch's ({self.meeting_id})")
             earlier = places.setdefault(segment.segment_id, place)
             if earlier != place:
                 raise InvalidValue(

@@ -1,0 +1,53 @@
+"""Runs the migrations over one asyncpg connection, or writes them down as SQL (`alembic upgrade head --sql`).
+
+The database is the caller's (`config.attributes["connection"]`, a synchronous face of an async connection), or
+DATABASE_URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from alembic import context
+from sqlalchemy import Connection, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from noteflow.infrastructure.persistence.tables import metadata
+from noteflow.infrastructure.persistence.urls import normalise_database_url
+
+
+def run() -> None:
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        _run_on(given)
+    elif context.is_offline_mode():
+        context.configure(dialect_name="postgresql", target_metadata=metadata, literal_binds=True)
+        with context.begin_transaction():
+            context.run_migrations()
+    else:
+        asyncio.run(_run_on_database_url())
+
+
+async def _run_on_database_url() -> None:
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        raise SystemExit("DATABASE_URL is not set: it names the database to migrate")
+    engine = create_async_engine(normalise_database_url(url), poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_run_on)
+    finally:
+        await engine.dispose()
+
+
+def _run_on(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+    with context.begin_transaction():
+        # Several releases may start at once; the second waits here and finds nothing left to do.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(5018275)")
+        context.run_migrations()
+    connection.commit()
+
+
+run()

@@ -1,0 +1,117 @@
+"""The one seam where a driver's errors become ours.
+
+No driver fault is ever an `OperationalError` here, and the same fault comes in many coats: so the chain of causes is
+walked, and the SQLSTATE decides before any class does. Codes: PostgreSQL's manual, appendix A.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
+
+from noteflow.domain.errors import (
+    ConcurrencyConflict,
+    ConflictingContent,
+    MeetingNotFound,
+    NoteflowError,
+    RejectedByStorage,
+    StorageMisconfigured,
+    StorageUnavailable,
+)
+
+SEGMENT_CONFLICT = "NF001"
+"""Raised by the function `segment_replaces` of the schema."""
+
+READ_ONLY = "25006"
+
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+# The caller may not come in, or the schema it needs is not there: a person has to look.
+_MISCONFIGURED = frozenset({"42P01", "42703", "42883", "42501"})
+_TRANSIENT = frozenset({"57014", "25P03", READ_ONLY})
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise our own error, with the driver's as its cause, in place of the driver's. Others pass unchanged."""
+    try:
+        yield
+    except NoteflowError:
+        raise
+    except Exception as error:
+        ours = translation_of(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translation_of(error: BaseException) -> NoteflowError | None:
+    """What a driver's error means for the one who asked, or None for an error that is no driver's fault."""
+    chain = list(causes(error))
+    if state := sqlstate_of(error):
+        return _by_sqlstate(state, next(link for link in reversed(chain) if _sqlstate(link) == state))
+    if any(isinstance(link, StaleDataError) for link in chain):
+        return ConcurrencyConflict("a row was modified concurrently")
+    if any(getattr(link, "connection_invalidated", False) for link in chain):
+        return StorageUnavailable("the connection to PostgreSQL was lost")
+    if any(isinstance(link, PoolTimeoutError) for link in chain):
+        return StorageUnavailable("no connection to PostgreSQL came free in time")
+    if any(isinstance(link, TimeoutError) for link in chain):
+        return StorageUnavailable("PostgreSQL did not answer in time")
+    if any(isinstance(link, OSError) for link in chain):
+        return StorageUnavailable(f"PostgreSQL cannot be reached ({type(error).__name__})")
+    return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that lies under it, each once: the driver's original first, then causes and contexts."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        link = waiting.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        waiting += [getattr(link, "orig", None), link.__cause__, link.__context__]
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The first SQLSTATE in the chain, or None where the server never spoke."""
+    return next(filter(None, map(_sqlstate, causes(error))), None)
+
+
+def _sqlstate(link: BaseException) -> str | None:
+    state = getattr(link, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def _by_sqlstate(state: str, origin: BaseException) -> NoteflowError | None:
+    # A server's message may quote values, so only our own function's words are passed on.
+    if state == SEGMENT_CONFLICT:
+        return ConflictingContent(str(origin).splitlines()[0])
+    if state in _CONFLICTS:
+        return ConcurrencyConflict(f"another transaction was in the way (SQLSTATE {state})")
+    if state in _TRANSIENT or state[:2] in {"08", "53", "57"}:
+        return StorageUnavailable(f"PostgreSQL cannot do this now (SQLSTATE {state})")
+    if type(origin).__name__ == "InvalidCachedStatementError":
+        return StorageUnavailable("the schema changed under a prepared statement")
+    if state in _MISCONFIGURED or state[:2] in {"28", "3D", "3F"}:
+        return StorageMisconfigured(
+            f"PostgreSQL refuses us until its settings or the migrations are mended (SQLSTATE {state})"
+        )
+    if state == "23503" and (missing := _missing_meeting(origin)):
+        return MeetingNotFound(missing)
+    if state[:2] in {"22", "23"}:
+        rule = getattr(origin, "constraint_name", None)
+        return RejectedByStorage(f"PostgreSQL refuses the data (SQLSTATE {state}{f', {rule}' if rule else ''})")
+    return None
+
+
+def _missing_meeting(origin: BaseException) -> str | None:
+    # The sentence around it is in the server's language, the pair in brackets is not.
+    found = re.search(r"\(meeting_id\)=\(([0-9a-f-]{36})\)", str(getattr(origin, "detail", "")))
+    return found[1] if found else None

@@ -1,0 +1,39 @@
+"""Database URLs in the spellings people use."""
+
+from __future__ import annotations
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from noteflow.domain.errors import InvalidValue
+
+_DRIVERS = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+_SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
+# What the driver's connect() takes from a URL's query, and libpq's words that mean the same.
+_UNDERSTOOD = frozenset({"host", "port", "ssl", "sslmode", "user", "password", "database", "target_session_attrs"})
+
+
+def normalise_database_url(url: str) -> URL:
+    """The same database, as SQLAlchemy's asyncpg dialect spells it.
+
+    Understands `postgres://`, `postgresql://` and `postgresql+asyncpg://`, and libpq's `sslmode=`. Raises InvalidValue,
+    which names `database_url` and never holds the password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InvalidValue("database_url", "is not a URL like postgresql://user@host/database") from None
+    if parsed.drivername not in _DRIVERS:
+        raise InvalidValue("database_url", f"must begin with postgresql://, not {parsed.drivername}://")
+    if strangers := sorted(set(parsed.query) - _UNDERSTOOD):
+        raise InvalidValue("database_url", f"has a parameter that is not understood: {', '.join(strangers)}")
+    return _with_ssl(parsed).set(drivername="postgresql+asyncpg")
+
+
+def _with_ssl(url: URL) -> URL:
+    if "sslmode" not in url.query:
+        return url
+    mode = url.query["sslmode"]
+    if mode not in _SSL_MODES:
+        raise InvalidValue("database_url", f"sslmode must be one of {', '.join(sorted(_SSL_MODES))}")
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})

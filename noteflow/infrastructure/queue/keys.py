@@ -1,0 +1,126 @@
+"""Name every Redis key there is: its type, its life, and who writes it.
+
+The first block is Arq's own, unchanged, so that stock Arq producers, clients and workers share a queue with ours.
+The second block is ours. Nothing else in Redis belongs to NoteFlow. Ids are unique per Redis database, not per queue.
+
+==========================  ======  ==========================================  ==================================
+key                         type    life                                        written by
+==========================  ======  ==========================================  ==================================
+``arq:queue``, …            zset    for ever; member job id, score due time     producer adds; claim parks the
+                            (ms)    in unix ms, while claimed the lease's end   score; retry re-scores; end removes
+``arq:job:<id>``            string  until the job ends (stock producers: 24 h   producer; the end deletes it
+                                    after it is due)
+``arq:in-progress:<id>``    string  the lease, renewed while the job runs;      claim (SET NX); renewed from the
+                                    a cron job's stays 60 s after its end       worker's lease thread; end deletes
+``arq:retry:<id>``          string  24.5 h after the last start; number of      claim; the end deletes it, a
+                                    tries begun                                 hand-back takes its try off
+``arq:result:<id>``         string  ``keep_result`` (1 h), or for ever          end of a job
+``arq:abort``               zset    until the job starts or ends                ``Job.abort()``
+``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the
+                                                                                last one to stop deletes it
+--------------------------  ------  ------------------------------------------  ----------------------------------
+``arq:errors:<id>``         list    as ``arq:retry:<id>``; JSON, one an         a retry or hand-back with an
+                                    attempt, newest last, at most 20            error; the end deletes it
+``arq:crashes:<id>``        string  as ``arq:retry:<id>``; deaths of workers    claim of a job whose lease ended
+                                    that were running the job                   unfinished; the end deletes it
+``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      hand-back of a job whose function
+                                    first lacked the function                   no worker here knows (yet)
+``arq:dead:letter:<id>``    hash    until replayed, dropped or moved to         ``bury.lua``, in the call that
+                                    PostgreSQL                                  removes the job
+``arq:dead:letters``        zset    for ever; member job id, score when it      as the letter
+                                    died in unix ms
+``arq:dead:counts``         hash    for ever; ``buried``, ``evicted``,          as the letter; replay; drop
+                                    ``replayed``, ``dropped``
+``arq:worker:<worker>``     string  three beats; JSON record of one process     the worker's lease thread
+``arq:workers``             zset    for ever; member worker id, score its last  the worker's lease thread
+                                    beat in unix ms; the stale are pruned
+``arq:cron:<id>``           string  a day; one tick of one cron job was         the worker that enqueued the tick
+                                    enqueued
+``arq:keeper``              string  an hour; somebody keeps waiting bodies      one worker of the fleet
+                                    alive
+``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator
+                                    ``function:<name>`` → reason
+==========================  ======  ==========================================  ==================================
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_QUEUE: Final = "arq:queue"
+ABORT: Final = "arq:abort"
+JOB_PREFIX: Final = "arq:job:"
+IN_PROGRESS_PREFIX: Final = "arq:in-progress:"
+RETRY_PREFIX: Final = "arq:retry:"
+RESULT_PREFIX: Final = "arq:result:"
+HEALTH_CHECK_SUFFIX: Final = ":health-check"
+
+ERRORS_PREFIX: Final = "arq:errors:"
+CRASHES_PREFIX: Final = "arq:crashes:"
+UNKNOWN_PREFIX: Final = "arq:unknown:"
+DEAD_LETTER_PREFIX: Final = "arq:dead:letter:"
+DEAD_LETTERS: Final = "arq:dead:letters"
+DEAD_COUNTS: Final = "arq:dead:counts"
+WORKER_PREFIX: Final = "arq:worker:"
+WORKERS: Final = "arq:workers"
+CRON_PREFIX: Final = "arq:cron:"
+KEEPER: Final = "arq:keeper"
+PAUSED: Final = "arq:paused"
+
+RETRY_LIFE_S: Final = 88_400
+"""Arq's own figure for the life of ``arq:retry:<id>``, kept so that mixed fleets agree."""
+
+
+def job(job_id: str) -> str:
+    """Name the key of a job's body."""
+    return JOB_PREFIX + job_id
+
+
+def in_progress(job_id: str) -> str:
+    """Name the key of a job's lease; its value is the owner's token."""
+    return IN_PROGRESS_PREFIX + job_id
+
+
+def retry(job_id: str) -> str:
+    """Name the key of a job's number of tries."""
+    return RETRY_PREFIX + job_id
+
+
+def result(job_id: str) -> str:
+    """Name the key of a job's result."""
+    return RESULT_PREFIX + job_id
+
+
+def health_check(queue: str) -> str:
+    """Name the key of a queue's line of health, which ``arq --check`` reads."""
+    return queue + HEALTH_CHECK_SUFFIX
+
+
+def errors(job_id: str) -> str:
+    """Name the key of the errors of a job's earlier attempts."""
+    return ERRORS_PREFIX + job_id
+
+
+def crashes(job_id: str) -> str:
+    """Name the key of the number of workers that died running a job."""
+    return CRASHES_PREFIX + job_id
+
+
+def unknown(job_id: str) -> str:
+    """Name the key that says since when a job's function is unknown."""
+    return UNKNOWN_PREFIX + job_id
+
+
+def dead_letter(job_id: str) -> str:
+    """Name the key of a dead letter."""
+    return DEAD_LETTER_PREFIX + job_id
+
+
+def worker(worker_id: str) -> str:
+    """Name the key of a worker's record."""
+    return WORKER_PREFIX + worker_id
+
+
+def cron_tick(job_id: str) -> str:
+    """Name the key that marks one tick of a cron job as enqueued."""
+    return CRON_PREFIX + job_id
