@@ -1,0 +1,11 @@
+"""How the text of a transcript is laid out."""
+
+import re
+
+# Not str.split(): a no-break or an ideographic space is part of what was written.
+_BREAKS = re.compile(r"[ \t\r\n\f\v]+")
+
+
+def one_line(text: str) -> str:
+    """`text` with line breaks and runs of blanks made one blank, and none at its ends."""
+    return _BREAKS.sub(" ", text).strip(" ")
