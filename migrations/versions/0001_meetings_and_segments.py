@@ -48,11 +48,13 @@ def upgrade() -> None:
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True)),
         sa.Column("ended_at", sa.DateTime(timezone=True)),
         sa.CheckConstraint(f"state IN ({STATES})", "state_known"),
         sa.CheckConstraint("version >= 1", "version_positive"),
+        sa.CheckConstraint("sequence >= 0", "sequence_not_negative"),
         sa.CheckConstraint("btrim(title) <> ''", "title_not_empty"),
         sa.CheckConstraint("ended_at >= started_at", "ended_after_started"),
     )

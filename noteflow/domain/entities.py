@@ -27,13 +27,14 @@ class Meeting:
     """A recorded conversation. Its verbs move its state, or refuse.
 
     `version` counts the changes that were stored: the unit of work raises it, and refuses to store a meeting
-    whose version is no longer the stored one.
+    whose version is no longer the stored one. `sequence` is the number of the last numbered state change applied.
     """
 
     id: MeetingId
     title: str
     state: MeetingState = MeetingState.CREATED
     version: int = 1
+    sequence: int = 0
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -46,6 +47,7 @@ class Meeting:
         if not isinstance(self.state, MeetingState):
             raise InvalidValue("state", f"must be a MeetingState, not {type(self.state).__name__}")
         check_integer("version", self.version, least=1)
+        check_integer("sequence", self.sequence)
         for name, moment in (
             ("created_at", self.created_at),
             ("started_at", self.started_at),

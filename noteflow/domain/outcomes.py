@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from noteflow.domain.ports import Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The command took effect. `detail` says how, in plain JSON values."""
+    """The command took effect. `detail` says how, in plain JSON values; a tally is complete after the commit."""
 
     name: ClassVar[str] = "applied"
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] | Tally = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class AlreadyApplied:
     """What the command asks for holds already."""
 
     name: ClassVar[str] = "already_applied"
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Superseded:
     """A newer command overtook this one; applying it now would undo the newer."""
 
     name: ClassVar[str] = "superseded"
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Premature:
 
     name: ClassVar[str] = "premature"
     missing: str
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 Outcome = Applied | AlreadyApplied | Superseded | Premature

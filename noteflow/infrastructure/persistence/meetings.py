@@ -72,10 +72,10 @@ class MeetingRepository:
     async def count_by_state(self, state: MeetingState) -> int: ...
     async def count_by_state(self, state: MeetingState | None = None) -> dict[MeetingState, int] | int:
         """How many meetings are in each state, or in the one asked for."""
-        query = select(meetings.c.state, func.count()).group_by(meetings.c.state)
+        query = select(meetings.c.state, func.count().label("number")).group_by(meetings.c.state)
         if state is not None:
             query = query.where(meetings.c.state == state)
-        counted = dict((await self._transaction.run(query)).tuples().all())
+        counted: dict[str, int] = {row.state: row.number for row in await self._transaction.run(query)}
         if state is not None:
             return counted.get(state, 0)
         return {each: counted.get(each, 0) for each in MeetingState}
@@ -87,6 +87,7 @@ def _columns(meeting: Meeting) -> dict[str, Any]:
         "title": meeting.title,
         "state": meeting.state.value,
         "version": meeting.version,
+        "sequence": meeting.sequence,
         "created_at": meeting.created_at,
         "started_at": meeting.started_at,
         "ended_at": meeting.ended_at,
@@ -99,6 +100,7 @@ def _meeting(row: Row[Any]) -> Meeting:
         title=row.title,
         state=MeetingState(row.state),
         version=row.version,
+        sequence=row.sequence,
         created_at=row.created_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
