@@ -1,0 +1,31 @@
+"""What can go wrong before a server answers, each with what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EmbeddedServerError(RuntimeError):
+    """A real server could not be had on this machine."""
+
+
+class BinaryMissing(EmbeddedServerError):
+    """No usable server binary was found; the message lists where it was looked for, and three cures."""
+
+
+class StartFailed(EmbeddedServerError):
+    """The server ended or stayed silent instead of becoming ready; the message ends with its log's tail."""
+
+    def __init__(self, what: str, log: Path, advice: str) -> None:
+        super().__init__(f"{what}. {advice}\n--- the end of its log, {log} ---\n{tail(log)}")
+
+
+def tail(log: Path, lines: int = 15, longest: int = 32_768) -> str:
+    """Return the last lines of a log, or say that there are none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - longest))
+            text = file.read().decode(errors="replace")
+    except OSError as error:
+        return f"(unreadable: {error.strerror})"
+    return "\n".join(text.splitlines()[-lines:]) or "(empty)"
