@@ -1,0 +1,1 @@
+"""Put jobs into Redis and read what became of them: keys, codec, client."""
