@@ -20,7 +20,7 @@ from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 from noteflow.domain.entities import Segment, Word
 from noteflow.domain.errors import InvalidValue, UnknownFunction
 from noteflow.domain.value_objects import MeetingId
-from noteflow.infrastructure.queue.limits import check_no_more_than_a_job_holds
+from noteflow.infrastructure.queue.limits import check_counts
 from noteflow.infrastructure.queue.schema import (
     ChangeMeetingStateFields,
     IngestSegmentsFields,
@@ -80,7 +80,7 @@ def command_from(function: str, args: Sequence[object], kwargs: Mapping[str, obj
     match function:
         case IngestSegments.function:
             named = _named(IngestSegmentsFields, args, kwargs)
-            check_no_more_than_a_job_holds(named.get("segments"))
+            check_counts(named.get("segments"))
             return _ingest_segments(read_fields(IngestSegmentsFields, named))
         case ChangeMeetingState.function:
             fields = read_fields(ChangeMeetingStateFields, _named(ChangeMeetingStateFields, args, kwargs))

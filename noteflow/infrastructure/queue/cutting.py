@@ -1,0 +1,118 @@
+"""A command as the jobs that will carry it: cut to the limits, encoded once, each with the id it will always have.
+
+A job's id is made of what it asks for, so that saying the same thing again finds the job that was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import msgspec
+
+from noteflow.domain.commands import (
+    MOST_BYTES_PER_JOB,
+    MOST_SEGMENTS_PER_JOB,
+    ChangeMeetingState,
+    Command,
+    IngestSegments,
+)
+from noteflow.domain.errors import InvalidValue
+from noteflow.infrastructure.queue.wire import kwargs_of, segment_values
+
+MOST_JOBS_PER_ROUND_TRIP = 2_500
+MOST_BYTES_PER_ROUND_TRIP = 16 * 1_048_576
+"""Redis does nothing else while it takes a request: these keep that to some tens of milliseconds."""
+
+_TAIL_BYTES = len(b"1234567890123}")
+"""What the script adds to a head: the time in ms, and the brace."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedJob:
+    """One job, ready to be written.
+
+    `head` is its payload in JSON up to the moment of enqueueing, which only Redis's clock knows.
+    `once` says that a stored result means it is done for good.
+    """
+
+    job_id: str
+    head: bytes
+    once: bool
+
+
+def jobs_of(command: Command, job_id: str | None = None) -> tuple[EncodedJob, ...]:
+    """The jobs that carry `command`: one, or as many as the limits ask for, always cut at the same places.
+
+    A `job_id` of the caller's own names the one job, and with `:1`, `:2` … the parts of several. Raises InvalidValue
+    if one segment alone is more than a job may carry.
+    """
+    function = command.function
+    if isinstance(command, ChangeMeetingState):
+        own_id, once = _state_change_id(command)
+        return (EncodedJob(job_id or own_id, _head(function, _encode(kwargs_of(command))), once or job_id is not None),)
+    bodies = list(_ingest_bodies(command))
+    if job_id is None:
+        ids = [f"{function}:{command.meeting_id}:{_digest(body)}" for body in bodies]
+    else:
+        ids = [job_id] if len(bodies) == 1 else [f"{job_id}:{part}" for part in range(1, len(bodies) + 1)]
+    return tuple(EncodedJob(own_id, _head(function, body), once=True) for own_id, body in zip(ids, bodies, strict=True))
+
+
+def round_trips(jobs: Sequence[EncodedJob]) -> Iterator[Sequence[EncodedJob]]:
+    """The jobs in their order, as many together as one request may carry."""
+    begin, used = 0, 0
+    for place, job in enumerate(jobs):
+        if place - begin == MOST_JOBS_PER_ROUND_TRIP or used + len(job.head) > MOST_BYTES_PER_ROUND_TRIP:
+            yield jobs[begin:place]
+            begin, used = place, 0
+        used += len(job.head)
+    if jobs:
+        yield jobs[begin:]
+
+
+def digest_of(command: Command) -> str:
+    """32 hexadecimal digits that two commands share only if they ask for the same, whatever codec brought them."""
+    return _digest(_encode(kwargs_of(command)))
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _digest(body: bytes) -> str:
+    return blake2b(body, digest_size=16).hexdigest()
+
+
+def _state_change_id(command: ChangeMeetingState) -> tuple[str, bool]:
+    start = f"{command.function}:{command.meeting_id}"
+    if command.sequence is None:
+        # A resumed meeting is said to be RECORDING again: only a change that still waits or runs is the same one.
+        return f"{start}:{command.state}", False
+    return f"{start}:{command.sequence}:{command.state}", True
+
+
+def _head(function: str, body: bytes) -> bytes:
+    return b'{"t":null,"f":"%b","a":[],"k":%b,"et":' % (function.encode(), body)
+
+
+def _ingest_bodies(command: IngestSegments) -> Iterator[bytes]:
+    """The keyword arguments of each job, no more segments and bytes in any than one may carry."""
+    opening = b'{"meeting_id":"%b","segments":[' % str(command.meeting_id).encode()
+    room = MOST_BYTES_PER_JOB - len(_head(command.function, opening + b"]}")) - _TAIL_BYTES
+    parts: list[bytes] = []
+    used = 0
+    for place, segment in enumerate(command.segments):
+        part = _encode(segment_values(segment))
+        size = len(part) + 1  # and its comma, of which the last has none
+        if size - 1 > room:
+            raise InvalidValue(
+                f"segments[{place}]",
+                f"is {len(part)} bytes as JSON, and a job of {MOST_BYTES_PER_JOB} bytes has room for {room}",
+            )
+        if len(parts) == MOST_SEGMENTS_PER_JOB or used + size - 1 > room:
+            yield b"%b%b]}" % (opening, b",".join(parts))
+            parts, used = [], 0
+        parts.append(part)
+        used += size
+    yield b"%b%b]}" % (opening, b",".join(parts))

@@ -1,0 +1,35 @@
+"""A Redis script that costs one round trip a call, also the first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+
+class Script:
+    """One of the package's scripts, known to the server by its digest from the first call on.
+
+    The first call sends the text, later ones its digest. A server that has forgotten it (restarted, failed over,
+    flushed) is sent the text again, which is the only time a call takes two round trips.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._text = files(f"{__package__}.scripts").joinpath(f"{name}.lua").read_bytes()
+        self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
+        self._sent = False
+
+    async def call(self, redis: Redis, keys: list[str], argv: list[Any]) -> Any:
+        """The script's answer. Raises what redis-py raises."""
+        execute: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
+        if self._sent:
+            with suppress(NoScriptError):
+                return await execute("EVALSHA", self._digest, len(keys), *keys, *argv)
+        answer = await execute("EVAL", self._text, len(keys), *keys, *argv)
+        self._sent = True
+        return answer

@@ -1,0 +1,1 @@
+"""Redis scripts, each of which opens by naming every key it touches."""
