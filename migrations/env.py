@@ -42,7 +42,10 @@ async def _run_on_database_url() -> None:
 
 
 def _run_on(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+    told = context.config.attributes.get("on_version_apply")
+    context.configure(
+        connection=connection, target_metadata=metadata, on_version_apply=told, transaction_per_migration=True
+    )
     with context.begin_transaction():
         # Several releases may start at once; the second waits here and finds nothing left to do.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(5018275)")

@@ -1,0 +1,226 @@
+"""What the unit of work promises, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import QueuePool, text
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
+from noteflow.domain.entities import Meeting, Segment
+from noteflow.domain.errors import MeetingNotFound, RejectedByStorage
+from noteflow.domain.value_objects import MeetingId
+from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from tests.integration.persistence.conftest import OpenUnit
+from tests.waiting import eventually
+
+
+async def stored_meeting(unit: OpenUnit, title: str = "Standup") -> Meeting:
+    async with unit() as uow:
+        meeting = await uow.meetings.create(Meeting.create(title=title))
+        await uow.commit()
+    return meeting
+
+
+async def test_leaving_without_a_commit_stores_nothing(unit: OpenUnit) -> None:
+    async with unit() as uow:
+        meeting = await uow.meetings.create(Meeting.create(title="Standup"))
+    async with unit() as uow:
+        assert await uow.meetings.get(meeting.id) is None
+
+
+async def test_an_error_inside_stores_nothing_and_passes_through(unit: OpenUnit) -> None:
+    meeting = Meeting.create(title="Standup")
+    with pytest.raises(RuntimeError, match="in the middle"):
+        async with unit() as uow:
+            await uow.meetings.create(meeting)
+            raise RuntimeError("in the middle")
+    async with unit() as uow:
+        assert await uow.meetings.get(meeting.id) is None
+
+
+async def test_an_explicit_rollback_reverts_and_the_unit_begins_anew(unit: OpenUnit) -> None:
+    first, second = Meeting.create(title="first"), Meeting.create(title="second")
+    async with unit() as uow:
+        await uow.meetings.create(first)
+        await uow.rollback()
+        assert await uow.meetings.get(first.id) is None
+        await uow.meetings.create(second)
+        await uow.commit()
+    async with unit() as uow:
+        assert [meeting.title for meeting in await uow.meetings.list()] == ["second"]
+
+
+async def test_a_rollback_forgets_segments_that_were_only_collected(unit: OpenUnit) -> None:
+    meeting = await stored_meeting(unit)
+    async with unit() as uow:
+        await uow.segments.add(meeting.id, Segment(meeting.id, 1, "hello", 0, 1))
+        await uow.rollback()
+        await uow.commit()
+    async with unit() as uow:
+        assert await uow.segments.get_by_meeting(meeting.id) == []
+
+
+async def test_a_commit_is_seen_by_others_and_not_before(unit: OpenUnit) -> None:
+    meeting = Meeting.create(title="Standup")
+    async with unit() as writer, unit() as reader:
+        await writer.meetings.create(meeting)
+        assert await reader.meetings.get(meeting.id) is None
+        await reader.rollback()
+        await writer.commit()
+        assert await reader.meetings.get(meeting.id) == meeting
+
+
+async def test_a_unit_reads_what_it_has_collected_before_it_commits(unit: OpenUnit) -> None:
+    meeting = await stored_meeting(unit)
+    segment = Segment(meeting.id, 1, "hello", 0.0, 1.0)
+    async with unit() as uow, unit() as other:
+        await uow.segments.add(meeting.id, segment)
+        assert await uow.segments.get_by_meeting(meeting.id) == [segment]
+        assert await other.segments.get_by_meeting(meeting.id) == []
+
+
+async def test_a_unit_can_commit_more_than_once(unit: OpenUnit) -> None:
+    meeting = await stored_meeting(unit)
+    async with unit() as uow:
+        for place in range(3):
+            await uow.segments.add(meeting.id, Segment(meeting.id, place, "hello", place, place + 1))
+            await uow.commit()
+    async with unit() as uow:
+        assert len(await uow.segments.get_by_meeting(meeting.id)) == 3
+
+
+async def test_two_units_are_independent(unit: OpenUnit) -> None:
+    async with unit() as kept, unit() as left:
+        kept_meeting = await kept.meetings.create(Meeting.create(title="kept"))
+        left_meeting = await left.meetings.create(Meeting.create(title="left"))
+        await kept.commit()
+    async with unit() as uow:
+        assert await uow.meetings.get(kept_meeting.id) is not None
+        assert await uow.meetings.get(left_meeting.id) is None
+
+
+async def test_after_an_error_of_the_database_the_same_unit_and_the_next_one_work(unit: OpenUnit) -> None:
+    meeting = await stored_meeting(unit)
+    async with unit() as uow:
+        with pytest.raises(RejectedByStorage):
+            await uow.meetings.create(meeting)
+        await uow.rollback()
+        assert await uow.meetings.get(meeting.id) == meeting
+    assert await stored_meeting(unit, "another")
+
+
+async def test_a_commit_that_fails_stores_nothing_and_the_next_unit_works(unit: OpenUnit) -> None:
+    meeting, nobody = await stored_meeting(unit), MeetingId(uuid4())
+    with pytest.raises(MeetingNotFound, match=str(nobody)):
+        async with unit() as uow:
+            await uow.segments.add(meeting.id, Segment(meeting.id, 1, "hello", 0, 1))
+            await uow.segments.add(nobody, Segment(nobody, 1, "hello", 0, 1))
+            await uow.commit()
+    async with unit() as uow:
+        assert await uow.segments.get_by_meeting(meeting.id) == []
+
+
+async def test_ten_concurrent_creates_have_ten_ids(unit: OpenUnit) -> None:
+    meetings = await asyncio.gather(*(stored_meeting(unit, f"meeting {number}") for number in range(10)))
+    async with unit() as uow:
+        assert {meeting.id for meeting in await uow.meetings.list()} == {meeting.id for meeting in meetings}
+        assert len({meeting.id for meeting in meetings}) == 10
+
+
+async def test_as_many_units_as_the_pool_allows_run_at_once_and_more_wait_and_finish(
+    unit: OpenUnit, engine: AsyncEngine
+) -> None:
+    all_hold_one, finished = asyncio.Barrier(6), []
+
+    async def hold() -> None:
+        async with unit() as uow:
+            await uow.meetings.list()
+            await all_hold_one.wait()
+            finished.append("held")
+
+    async def wait() -> None:
+        async with unit() as uow:
+            await uow.meetings.list()
+            finished.append("waited")
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(5):
+            tasks.create_task(hold())
+        await eventually(lambda: all_hold_one.n_waiting == 5)
+        assert checked_out(engine) == 5
+        for _ in range(5):
+            tasks.create_task(wait())
+        await all_hold_one.wait()
+    assert sorted(finished) == ["held"] * 5 + ["waited"] * 5
+
+
+async def test_connections_come_back_to_the_pool_after_twenty_units_in_a_row(
+    unit: OpenUnit, engine: AsyncEngine
+) -> None:
+    for number in range(20):
+        async with unit() as uow:
+            meeting = await uow.meetings.create(Meeting.create(title=f"meeting {number}"))
+            await uow.segments.add(meeting.id, Segment(meeting.id, 1, "hello", 0, 1))
+            if number % 2:
+                await uow.commit()
+    assert checked_out(engine) == 0
+    assert engine.pool.checkedin() == 1  # type: ignore[attr-defined]  # of QueuePool
+
+
+async def test_a_cancelled_unit_gives_its_connection_back(unit: OpenUnit, engine: AsyncEngine) -> None:
+    entered = asyncio.Event()
+
+    async def stay() -> None:
+        async with unit() as uow:
+            await uow.meetings.list()
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(stay())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await eventually(lambda: checked_out(engine) == 0)
+
+
+async def test_an_idle_unit_holds_no_connection(unit: OpenUnit, engine: AsyncEngine) -> None:
+    async with unit():
+        assert checked_out(engine) == 0
+
+
+async def test_units_work_after_the_pool_was_disposed(unit: OpenUnit, engine: AsyncEngine) -> None:
+    meeting = await stored_meeting(unit)
+    await engine.dispose()
+    async with unit() as uow:
+        assert await uow.meetings.get(meeting.id) == meeting
+
+
+async def test_units_work_after_every_server_connection_was_terminated(unit: OpenUnit, engine: AsyncEngine) -> None:
+    async def hold_one() -> None:
+        async with unit() as uow:
+            await uow.meetings.list()
+            await everybody_has_one.wait()
+
+    everybody_has_one = asyncio.Barrier(4)
+    await asyncio.gather(*(hold_one() for _ in range(4)))
+    async with engine.connect() as connection:
+        await connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                 " AND datname = current_database()")
+        )  # fmt: skip
+    await asyncio.gather(*(stored_meeting(unit) for _ in range(4)))
+
+
+async def test_a_factory_that_is_not_bound_to_an_async_engine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="AsyncEngine"):
+        SqlAlchemyUnitOfWork(async_sessionmaker(), tmp_path)
+
+
+def checked_out(engine: AsyncEngine) -> int:
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout()

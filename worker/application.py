@@ -1,0 +1,79 @@
+"""What one worker process holds open: made at its start, closed at its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from jobs import handlers
+from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
+from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from worker.executor import Executor
+from worker.logs import logger
+from worker.retry import RetryPolicy
+from worker.settings import Settings
+from worker.storage_watch import Gate, StorageWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The engine of this process, and the executor that uses it."""
+
+    engine: AsyncEngine
+    session_factory: async_sessionmaker[AsyncSession]
+    executor: Executor
+
+
+@asynccontextmanager
+async def application(settings: Settings, gate: Gate) -> AsyncIterator[Application]:
+    """Everything a worker needs, wired together. The one place that knows everybody; connects to nothing yet.
+
+    While PostgreSQL is away, `gate` is closed.
+    """
+    engine = create_engine(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.pool_size,
+        pool_timeout_s=settings.database_pool_timeout_s,
+        pool_pre_ping=False,  # an attempt that meets a dead connection is made again
+        connect_timeout_s=settings.database_connect_timeout_s,
+        command_timeout_s=settings.database_command_timeout_s,
+        lock_timeout_s=settings.database_lock_timeout_s,
+        idle_in_transaction_timeout_s=settings.database_idle_in_transaction_timeout_s,
+        application_name=f"noteflow-worker {socket.gethostname()} {os.getpid()}"[:63],
+    )
+    watch = StorageWatch(engine, gate, logger())
+    try:
+        session_factory = create_session_factory(engine)
+        yield Application(engine, session_factory, create_executor(settings, session_factory, watch.suspect))
+    finally:
+        await watch.close()
+        await engine.dispose()
+
+
+def create_executor(
+    settings: Settings,
+    session_factory: async_sessionmaker[AsyncSession],
+    on_unavailable: Callable[[], None] = lambda: None,
+) -> Executor:
+    """The executor these settings ask for."""
+
+    def unit_of_work(locking: bool) -> SqlAlchemyUnitOfWork:
+        return SqlAlchemyUnitOfWork(session_factory, settings.meetings_dir, lock_meetings=locking)
+
+    return Executor(
+        handlers=handlers(),
+        unit_of_work=unit_of_work,
+        policy=RetryPolicy(
+            optimistic_attempts=settings.optimistic_attempts,
+            bug_attempts=settings.bug_attempts,
+            budget_s=settings.retry_budget_s,
+        ),
+        premature_deadline_s=settings.premature_deadline_s,
+        on_unavailable=on_unavailable,
+        log=logger(),
+    )

@@ -1,0 +1,23 @@
+"""`python -m worker migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from noteflow.infrastructure.persistence.faults import translation_of
+from worker.cli.reading import read_settings
+from worker.migrations import migrate, newest_revision
+
+
+def migrate_command(revision: str = typer.Argument("head", help="Where to go; the newest by default.")) -> None:
+    """Bring the database's schema up to date. Run it before the workers of a new version start."""
+    settings = read_settings()
+    try:
+        asyncio.run(migrate(settings.database_url.get_secret_value(), revision, report=typer.echo))
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        typer.echo(f"migrate: {translation_of(error) or type(error).__name__}; is DATABASE_URL right?", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"the schema is at revision {newest_revision() if revision == 'head' else revision}")

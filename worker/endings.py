@@ -1,0 +1,44 @@
+"""How a claim of a job can end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from noteflow.domain.outcomes import AlreadyApplied, Applied, Superseded
+from noteflow.domain.ports import Tally
+from worker.engine.verdicts import AttemptError
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The job is done."""
+
+    outcome: Applied | AlreadyApplied | Superseded
+
+    def result(self) -> dict[str, Any]:
+        """What Redis keeps as the job's result, in plain JSON values."""
+        detail = self.outcome.detail
+        return {
+            "outcome": self.outcome.name,
+            "detail": asdict(detail) if isinstance(detail, Tally) else dict(detail),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """The job goes back to the queue for `delay_s` seconds, at no cost to it."""
+
+    reason: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The job will not be tried again by itself; it is kept with its payload and these errors."""
+
+    reason: str
+    errors: tuple[AttemptError, ...]
+
+
+Ending = Completed | HandedBack | Dead

@@ -1,0 +1,93 @@
+"""The functions a worker registers under their names in Redis, and what an ending becomes in each kind of worker."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from arq.worker import Function, Retry, func
+
+from jobs import handlers
+from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
+from worker.delivery import Delivery
+from worker.endings import Completed, Dead, Ending, HandedBack
+from worker.engine.scripts import run_script
+from worker.engine.verdicts import HandBack, Refused
+from worker.executor import Executor
+
+Context = dict[str, Any]
+Translate = Callable[[Context, Delivery, Ending], Awaitable[Any]]
+EXECUTOR = "executor"
+"""Where a worker's context holds its `Executor`."""
+
+_UNLIMITED = 1_000_000
+"""Tries that Arq counts and we do not need: the executor has its own budgets, and an outage must cost nothing."""
+
+
+def functions(translate: Translate, *, job_timeout_s: float, keep_result_s: float) -> list[Function]:
+    """One registered function for each handler."""
+    return [
+        func(
+            _perform(name, translate),
+            name=name,
+            timeout=job_timeout_s,
+            keep_result=keep_result_s,
+            max_tries=_UNLIMITED,
+        )
+        for name in handlers()
+    ]
+
+
+def _perform(function: str, translate: Translate) -> Any:
+    async def perform(ctx: Context, *args: Any, **kwargs: Any) -> Any:
+        executor: Executor = ctx[EXECUTOR]
+        delivery = _delivery(ctx, function, args, kwargs)
+        return await translate(ctx, delivery, await executor.execute(delivery))
+
+    perform.__qualname__ = function
+    return perform
+
+
+def _delivery(ctx: Context, function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Delivery:
+    enqueued_at: datetime = ctx["enqueue_time"]
+    return Delivery(ctx["job_id"], function, args, kwargs, number=ctx["job_try"], enqueued_at=enqueued_at)
+
+
+async def for_our_worker(_ctx: Context, _delivery: Delivery, ending: Ending) -> Any:
+    """An ending as our engine takes it: a result, or one of its verdicts."""
+    match ending:
+        case Completed():
+            return ending.result()
+        case HandedBack(reason, delay_s):
+            raise HandBack(delay_s, reason)
+        case Dead(reason, errors):
+            raise Refused(reason, errors)
+
+
+async def for_stock_worker(ctx: Context, delivery: Delivery, ending: Ending) -> Any:
+    """An ending as Arq's own worker takes it: a result, a Retry, or a failure whose payload was put aside first."""
+    match ending:
+        case Completed():
+            return ending.result()
+        case HandedBack(_, delay_s):
+            raise Retry(defer=delay_s)
+        case Dead(reason, errors):
+            await _bury(ctx, delivery, ending)
+            raise Refused(reason, errors)
+
+
+async def _bury(ctx: Context, delivery: Delivery, ending: Dead) -> None:
+    errors = msgspec.json.encode([error.as_dict() for error in ending.errors])
+    enqueued_ms = round(delivery.enqueued_at.timestamp() * 1000)
+    only_copy, no_fence, keep_all, no_result = 0, "", 0, -1
+    await run_script(
+        ctx["redis"],
+        "bury",
+        [ctx.get("queue_name", DEFAULT_QUEUE)],
+        [
+            delivery.job_id, no_fence, only_copy, delivery.function, ending.reason, errors, delivery.number,
+            "", enqueued_ms, keep_all, no_result, "", "",
+        ],
+    )  # fmt: skip

@@ -1,0 +1,63 @@
+"""One structured line an event, on standard output: JSON for machines, colours for eyes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+
+def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "json", **bound: Any) -> None:
+    """Send every log line of this process, arq's and SQLAlchemy's too, to standard output in one shape.
+
+    `bound` stands on every line.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        lambda _logger, _name, event: {**bound, **event},
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(default=str)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), event_key="action", pad_event_to=20)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.processors.EventRenamer("action"), renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    _adopt_foreign_lines(level, shared, renderer)
+
+
+def logger() -> FilteringBoundLogger:
+    """The log of this process."""
+    return cast("FilteringBoundLogger", structlog.get_logger())
+
+
+def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processor) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.EventRenamer("sentence"),
+                lambda _logger, _name, event: {"action": "log.foreign", **event},
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("arq").handlers.clear()
+    # arq prints a job's arguments, which hold the transcript; what it says of a job, our own line says better.
+    logging.getLogger("arq.worker").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)

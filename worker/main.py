@@ -1,0 +1,65 @@
+"""The two ways to run our jobs: the engine's worker, and the settings that stock Arq understands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from arq.connections import RedisSettings
+
+from noteflow.infrastructure.queue.codec import job_deserializer, job_serializer
+from worker.application import application
+from worker.engine.gate import Gate
+from worker.functions import EXECUTOR, Context, Translate, for_stock_worker, functions
+from worker.logs import configure_logging
+from worker.settings import Settings
+
+_STACK = "exit_stack"
+Hook = Callable[[Context], Awaitable[None]]
+
+
+def worker_settings() -> type:
+    """`WorkerSettings` for `arq worker.WorkerSettings`: flat, as Arq reads no inherited attribute.
+
+    The environment is read when this is called, which Arq does once, at its start.
+    """
+    settings = Settings()
+    if complaints := settings.contradictions():
+        raise ValueError("; ".join(complaints))
+    return type("WorkerSettings", (), worker_arguments(settings, for_stock_worker, Gate()))
+
+
+def worker_arguments(settings: Settings, translate: Translate, gate: Gate) -> dict[str, Any]:
+    """What a worker, Arq's or ours, is constructed with."""
+    on_startup, on_shutdown = _hooks(settings, gate)
+    return {
+        "functions": functions(translate, job_timeout_s=settings.job_timeout_s, keep_result_s=settings.keep_result_s),
+        "redis_settings": RedisSettings.from_dsn(settings.redis_url.get_secret_value()),
+        "queue_name": settings.queue_name,
+        "max_jobs": settings.max_jobs,
+        "job_timeout": settings.job_timeout_s,
+        "job_completion_wait": round(settings.drain_timeout_s),
+        "keep_result": settings.keep_result_s,
+        "health_check_interval": 15,
+        "allow_abort_jobs": True,
+        "job_serializer": job_serializer,
+        "job_deserializer": job_deserializer,
+        "on_startup": on_startup,
+        "on_shutdown": on_shutdown,
+    }
+
+
+def _hooks(settings: Settings, gate: Gate) -> tuple[Hook, Hook]:
+    async def on_startup(ctx: Context) -> None:
+        # Here and not earlier: Arq's command line sets up its own logging first, which prints a job's arguments.
+        configure_logging(settings.log_level, settings.log_format)
+        stack = AsyncExitStack()
+        ctx[EXECUTOR] = (await stack.enter_async_context(application(settings, gate))).executor
+        ctx[_STACK] = stack
+
+    async def on_shutdown(ctx: Context) -> None:
+        if _STACK in ctx:
+            await ctx[_STACK].aclose()
+
+    return on_startup, on_shutdown

@@ -1,0 +1,99 @@
+"""When a job is tried again within its claim, and how long it pauses first."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from noteflow.domain.errors import ConcurrencyConflict, MeetingNotFound, Refused, Unavailable
+
+
+class Failure(StrEnum):
+    """What an attempt's error asks for."""
+
+    CONFLICT = "conflict"
+    UNAVAILABLE = "unavailable"
+    PREMATURE = "premature"
+    REFUSED = "refused"
+    BUG = "bug"
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What an attempt's error asks for. Whatever has no name of ours is a bug."""
+    match error:
+        case ConcurrencyConflict():
+            return Failure.CONFLICT
+        case Unavailable():
+            return Failure.UNAVAILABLE
+        case MeetingNotFound():
+            return Failure.PREMATURE
+        case Refused():
+            return Failure.REFUSED
+        case _:
+            return Failure.BUG
+
+
+@dataclass(slots=True)
+class History:
+    """The failures of one claim, in order."""
+
+    failures: list[Failure] = field(default_factory=list)
+
+    def count(self, failure: Failure) -> int:
+        """How often it failed so."""
+        return self.failures.count(failure)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often each kind of failure is tried again.
+
+    Conflicts: a few optimistic attempts, then under the row's lock. Outages: until the budget is spent. Bugs: a few.
+    """
+
+    optimistic_attempts: int = 2
+    bug_attempts: int = 3
+    budget_s: float = 20.0
+    uniform: Callable[[float, float], float] = random.uniform
+
+    def locks(self, history: History) -> bool:
+        """Whether the next attempt takes the row's lock, because optimism has lost often enough."""
+        return history.count(Failure.CONFLICT) >= self.optimistic_attempts
+
+    def is_curable(self, error: BaseException) -> bool:
+        """Whether another attempt may end otherwise."""
+        return isinstance(error, Exception) and failure_of(error) in (
+            Failure.CONFLICT,
+            Failure.UNAVAILABLE,
+            Failure.BUG,
+        )
+
+    def is_spent(self, history: History, elapsed_s: float) -> bool:
+        """Whether the claim ends here, its last error standing."""
+        return elapsed_s >= self.budget_s or history.count(Failure.BUG) >= self.bug_attempts
+
+    def pause_s(self, history: History) -> float:
+        """The pause before the next attempt, in seconds, with full jitter."""
+        latest = history.failures[-1]
+        if latest is Failure.CONFLICT:
+            return self.uniform(0.005, 0.05)
+        ceiling = min(2.0, 0.1 * 2 ** (history.count(latest) - 1))
+        return self.uniform(0.01, ceiling)
+
+    def attempts(self, history: History, *, before_pause: Callable[[float], None]) -> AsyncRetrying:
+        """The attempts of one claim. Each claim needs its own: a shared `AsyncRetrying` counts for all its users."""
+
+        def stop(state: RetryCallState) -> bool:
+            return self.is_spent(history, state.seconds_since_start or 0.0)
+
+        return AsyncRetrying(
+            retry=retry_if_exception(self.is_curable),
+            stop=stop,
+            wait=lambda _: self.pause_s(history),
+            before_sleep=lambda state: before_pause(state.upcoming_sleep),
+            reraise=True,
+        )

@@ -1,0 +1,80 @@
+"""Knows whether PostgreSQL can be written to, and holds the queue back while it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Protocol
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.typing import FilteringBoundLogger
+
+from noteflow.infrastructure.persistence.faults import translation_of
+
+REASON = "postgresql"
+
+
+class Gate(Protocol):
+    """What holds the claiming of jobs back while somebody has a reason."""
+
+    def close(self, reason: str) -> None:
+        """Hold back."""
+
+    def open(self, reason: str) -> None:
+        """Let go."""
+
+
+class StorageWatch:
+    """Closes the gate at the first suspicion and asks PostgreSQL, with growing pauses, until it takes writes again.
+
+    Without suspicion it asks nothing and costs nothing.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, gate: Gate, log: FilteringBoundLogger, *, longest_pause_s: float = 1.0
+    ) -> None:
+        self._engine = engine
+        self._gate = gate
+        self._log = log
+        self._longest_pause_s = longest_pause_s
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is no reason to doubt it."""
+        return self._probing is None
+
+    def suspect(self) -> None:
+        """An attempt could not reach PostgreSQL. Returns at once; the asking goes on by itself."""
+        if self._probing is None:
+            self._gate.close(REASON)
+            self._probing = asyncio.create_task(self._probe())
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+
+    async def _probe(self) -> None:
+        since, pause_s, told = time.monotonic(), 0.05, False
+        while (doubt := await self._doubt()) is not None:
+            if not told:
+                self._log.warning("storage.down", reason=doubt)
+                told = True
+            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # not a secret
+            pause_s = min(self._longest_pause_s, pause_s * 2)
+        if told:
+            self._log.warning("storage.up", away_s=round(time.monotonic() - since, 1))
+        self._probing = None
+        self._gate.open(REASON)
+
+    async def _doubt(self) -> str | None:
+        try:
+            async with self._engine.connect() as connection:
+                read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
+        except Exception as error:  # whatever it is, it keeps us from storing anything
+            return str(translation_of(error) or type(error).__name__)
+        return "it is read-only" if read_only == "on" else None

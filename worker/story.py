@@ -1,0 +1,80 @@
+"""The story of one claim, as it is told to the log: one line an attempt, never a word of the payload."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from worker.delivery import Delivery
+from worker.endings import Completed, Dead, Ending, HandedBack
+from worker.engine.verdicts import AttemptError
+from worker.retry import Failure, History, failure_of
+
+
+@dataclass(slots=True)
+class Story:
+    """Which attempts there were, how each failed, and how it ended."""
+
+    delivery: Delivery
+    log: FilteringBoundLogger
+    history: History = field(default_factory=History)
+    errors: list[AttemptError] = field(default_factory=list)
+    attempt: int = 0
+    _began_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.log = self.log.bind(
+            job=self.delivery.job_id, kind=self.delivery.function, delivery=self.delivery.number, meeting=None
+        )
+
+    def concerns(self, meeting_id: object) -> None:
+        """Name the meeting on every line from here on."""
+        self.log = self.log.bind(meeting=str(meeting_id))
+
+    def begin_attempt(self) -> None:
+        """Another attempt begins."""
+        self.attempt += 1
+        self._began_at = time.monotonic()
+
+    def note_failure(self, error: Exception) -> None:
+        """The attempt, or what came before the first, failed so."""
+        failure = failure_of(error)
+        self.history.failures.append(failure)
+        self.errors.append(AttemptError.of(error, attempt=self.attempt))
+
+    def tell_again(self, pause_s: float) -> None:
+        """The attempt failed, and another follows after a pause."""
+        latest = self.history.failures[-1]
+        tell = self.log.warning if latest is Failure.BUG else self.log.info
+        tell(f"attempt.{latest}", outcome="again", pause_ms=round(pause_s * 1000), **self._attempt_fields())
+
+    def tell(self, ending: Ending, error: Exception | None) -> None:
+        """The claim ended."""
+        fields = self._attempt_fields()
+        match ending:
+            case Completed(outcome):
+                self.log.info("job.completed", outcome=outcome.name, **fields)
+            case HandedBack(reason, delay_s):
+                self.log.info("job.handed_back", outcome="handed_back", reason=reason, delay_s=delay_s, **fields)
+            case Dead(reason) if error is not None and failure_of(error) is Failure.BUG:
+                # A foreign exception may quote the payload, so its name and place have to do.
+                self.log.error("job.dead", outcome="dead", reason=reason, at=_place_of(error), **fields)
+            case Dead(reason):
+                self.log.error("job.dead", outcome="dead", reason=reason, **fields)
+
+    @property
+    def _elapsed_ms(self) -> float:
+        return round((time.monotonic() - self._began_at) * 1000, 1)
+
+    def _attempt_fields(self) -> dict[str, object]:
+        latest = {"error": self.errors[-1].error} if self.errors and self.errors[-1].attempt == self.attempt else {}
+        return {"attempt": self.attempt, "ms": self._elapsed_ms, **latest}
+
+
+def _place_of(error: BaseException) -> str | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else None
