@@ -63,7 +63,13 @@ class JobClient:
         """
         try:
             pool = BlockingConnectionPool.from_url(
-                url, max_connections=max_connections, timeout=timeout_s, socket_connect_timeout=connect_timeout_s
+                url,
+                max_connections=max_connections,
+                timeout=timeout_s,
+                socket_connect_timeout=connect_timeout_s,
+                # Not worth the round trip that redis-py would spend, before the first command, on its own name.
+                lib_name=None,
+                lib_version=None,
             )
         except ValueError:
             # Not chained: a port that cannot be read may be a piece of a password.

@@ -9,27 +9,28 @@ from noteflow.domain.errors import QueueUnavailable
 REDIS_FAILURES = (RedisError, OSError, TimeoutError)
 """Everything a call to Redis raises that is not a mistake of the caller's."""
 
-_REASONS = (
-    ("OOM", "is out of memory"),
-    ("READONLY", "is a read-only replica"),
-    ("LOADING", "is loading its data"),
-    ("MISCONF", "cannot write to its disk"),
-    ("NOREPLICAS", "has too few replicas"),
-    ("MASTERDOWN", "has lost its primary"),
-    ("CLUSTERDOWN", "is a cluster that is down"),
-    ("BUSY", "is busy with a script"),
-    ("NOAUTH", "asks for a password"),
-    ("WRONGPASS", "refuses the user or the password"),
-    ("NOPERM", "does not permit this user the script or its keys"),
-    ("WRONGTYPE", "holds something else under the queue's key"),
-)
-_BY_CLASS = {
+_REASONS = {
+    "OOM": "is out of memory",
+    "READONLY": "is a read-only replica",
+    "LOADING": "is loading its data",
+    "MISCONF": "cannot write to its disk",
+    "NOREPLICAS": "has too few replicas",
+    "MASTERDOWN": "has lost its primary",
+    "CLUSTERDOWN": "is a cluster that is down",
+    "BUSY": "is busy with a script",
+    "NOAUTH": "wants another user or password",
+    "unauthenticated": "wants another user or password",  # of a request of more than ten words
+    "NOPERM": "does not permit this user the script or its keys",
+    "WRONGTYPE": "holds something else under the queue's key",
+}
+_CODES = {
     "OutOfMemoryError": "OOM",
     "ReadOnlyError": "READONLY",
     "BusyLoadingError": "LOADING",
+    "AuthenticationError": "NOAUTH",
     "NoPermissionError": "NOPERM",
-    "AuthenticationError": "WRONGPASS",
 }
+"""What redis-py makes of some codes: an exception of a class of its own, without the code."""
 
 
 def unavailable(error: BaseException, address: str) -> QueueUnavailable:
@@ -49,13 +50,17 @@ def without_arguments(error: BaseException) -> BaseException:
 
 
 def _reason(error: BaseException) -> str:
-    said = f"{_BY_CLASS.get(type(error).__name__, '')} {error}"
-    if isinstance(error, RedisError):
-        # Redis 6 wraps what a script met: "ERR Error running script …: -OOM command not allowed …".
-        codes = said.replace("-", " ").split()
-        for code, reason in _REASONS:
-            if code in codes:
-                return reason
-    if isinstance(error, ResponseError):
-        return "refuses the script"
-    return f"does not answer ({type(error).__name__})"
+    cause: BaseException | None = error
+    while cause is not None:  # redis-py wraps what it meets while connecting
+        if code := _code(cause):
+            return _REASONS[code]
+        cause = cause.__cause__
+    return "refuses the script" if isinstance(error, ResponseError) else f"does not answer ({type(error).__name__})"
+
+
+def _code(error: BaseException) -> str | None:
+    if known := _CODES.get(type(error).__name__):
+        return known
+    # Redis 6 wraps what a script met: "ERR Error running script …: -OOM command not allowed …".
+    words = str(error).replace("-", " ").split() if isinstance(error, ResponseError) else []
+    return next((word for word in words if word in _REASONS), None)

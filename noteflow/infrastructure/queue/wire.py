@@ -86,7 +86,13 @@ def command_from(function: str, args: Sequence[object], kwargs: Mapping[str, obj
             fields = read_fields(ChangeMeetingStateFields, _named(ChangeMeetingStateFields, args, kwargs))
             return ChangeMeetingState(MeetingId(fields.meeting_id), fields.state, fields.sequence)
         case _:
-            raise UnknownFunction(f"no job is called {str(function)[:80]!r}")
+            raise UnknownFunction(_no_such(function))
+
+
+def _no_such(function: object) -> str:
+    if isinstance(function, str) and len(function) <= 80 and function.replace(".", "_").isidentifier():
+        return f"no job is called {function!r}"
+    return f"no job is called by a {type(function).__name__} that is no identifier"
 
 
 def _ingest_segments(fields: IngestSegmentsFields) -> IngestSegments:

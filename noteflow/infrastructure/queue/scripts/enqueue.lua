@@ -31,11 +31,12 @@ for i = 3, #ARGV, 3 do
     known = redis.call('EXISTS', job, in_progress)
   end
   if known == 0 then
-    -- First what Redis may refuse, for a key of another type: a script that fails halfway is not undone.
-    redis.call('ZREM', 'arq:abort', id)
+    -- ZADD comes first because Redis may refuse it, for want of memory or because the key is of another type, and
+    -- a script that fails halfway is not undone. Any other write before it would lift Redis's guard on memory.
     redis.call('ZADD', KEYS[1], due_ms, id)
     redis.call('SET', job, head .. tail)
     redis.call('DEL', result, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id, 'arq:unknown:' .. id)
+    redis.pcall('ZREM', 'arq:abort', id)
     answers[#answers + 1] = 1
   else
     answers[#answers + 1] = 0
