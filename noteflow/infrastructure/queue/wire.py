@@ -20,7 +20,7 @@ from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 from noteflow.domain.entities import Segment, Word
 from noteflow.domain.errors import InvalidValue, UnknownFunction
 from noteflow.domain.value_objects import MeetingId
-from noteflow.infrastructure.queue.limits import check_counts
+from noteflow.infrastructure.queue.limits import check_counts, check_limits
 from noteflow.infrastructure.queue.schema import (
     ChangeMeetingStateFields,
     IngestSegmentsFields,
@@ -98,7 +98,9 @@ def _no_such(function: object) -> str:
 def _ingest_segments(fields: IngestSegmentsFields) -> IngestSegments:
     meeting_id = MeetingId(fields.meeting_id)
     segments = tuple(_segment(meeting_id, place, segment) for place, segment in enumerate(fields.segments))
-    return IngestSegments(meeting_id, segments)
+    command = IngestSegments(meeting_id, segments)
+    check_limits(command)
+    return command
 
 
 def _segment(meeting_id: MeetingId, place: int, fields: SegmentFields) -> Segment:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
 from arq.jobs import Job, JobStatus
+from arq.worker import Worker, func
 from redis.asyncio import Redis
 
 from noteflow.domain.commands import ChangeMeetingState, Command
@@ -16,7 +18,7 @@ from noteflow.domain.errors import InvalidValue
 from noteflow.domain.value_objects import MeetingState
 from noteflow.infrastructure.queue.answers import AlreadyQueued, Enqueued
 from noteflow.infrastructure.queue.client import JobClient
-from noteflow.infrastructure.queue.codec import job_deserializer
+from noteflow.infrastructure.queue.codec import job_deserializer, job_serializer
 from noteflow.infrastructure.queue.wire import command_from, kwargs_of
 from tests.unit.queue.commands import MEETING, ingest
 
@@ -61,6 +63,26 @@ async def test_stock_arq_reads_what_was_enqueued(jobs: JobClient, arq_pool: ArqR
     assert command_from(info.function, info.args, info.kwargs) == ingest(3)
     (queued,) = await arq_pool.queued_jobs()
     assert queued.job_id == answer.job_id
+
+
+async def test_a_stock_worker_runs_what_was_enqueued(jobs: JobClient, arq_pool: ArqRedis) -> None:
+    async def ingest_segments(ctx: dict[str, Any], meeting_id: str, segments: list[dict[str, Any]]) -> int:
+        return len(segments)
+
+    answer = await jobs.enqueue(ingest(3))
+    worker = Worker(
+        functions=[func(ingest_segments, name="ingest_segments")],
+        redis_pool=arq_pool,
+        burst=True,
+        poll_delay=0,
+        handle_signals=False,
+        job_serializer=job_serializer,
+        job_deserializer=job_deserializer,
+    )
+    await worker.main()
+
+    assert await Job(answer.job_id, arq_pool, _deserializer=job_deserializer).result(timeout=5) == 3
+    assert isinstance(await jobs.enqueue(ingest(3)), AlreadyQueued)
 
 
 async def test_what_stock_arq_enqueued_under_an_id_is_already_queued(jobs: JobClient, arq_pool: ArqRedis) -> None:

@@ -165,3 +165,9 @@ def test_text_said_over_and_over_by_reference_is_over_the_limit() -> None:
     check_limits(ingest(2, text="a" * 524_288))
     with pytest.raises(InvalidValue, match="segments: hold 1048578 characters"):
         check_limits(ingest(2, text="a" * 524_289))
+
+
+def test_text_said_over_and_over_is_refused_though_nobody_knows_how_many_bytes_it_came_in() -> None:
+    segments = [SEGMENT | {"segment_id": number, "text": "a" * 524_289} for number in range(2)]
+
+    assert "characters" in refusal("ingest_segments", INGEST | {"segments": segments}).complaint
