@@ -7,7 +7,7 @@ import sys
 from typing import Any, Literal, cast
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 
 def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "json", **bound: Any) -> None:
@@ -27,7 +27,7 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
         else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), event_key="action", pad_event_to=20)
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.EventRenamer("action"), renderer],
+        processors=[*shared, structlog.processors.EventRenamer("action"), _action_first, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=True,
@@ -50,6 +50,7 @@ def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processo
                 structlog.processors.format_exc_info,
                 structlog.processors.EventRenamer("sentence"),
                 lambda _logger, _name, event: {"action": "log.foreign", **event},
+                _action_first,
                 renderer,
             ],
         )
@@ -61,3 +62,8 @@ def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processo
     # arq prints a job's arguments, which hold the transcript; what it says of a job, our own line says better.
     logging.getLogger("arq.worker").setLevel(max(logging.WARNING, logging.getLevelName(level)))
     logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
+
+
+def _action_first(_logger: object, _name: str, event: EventDict) -> EventDict:
+    first = ("timestamp", "level", "action")
+    return {**{key: event[key] for key in first if key in event}, **event}

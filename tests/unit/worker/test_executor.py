@@ -1,0 +1,233 @@
+"""Every ending of a claim, over a store that fails as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self, cast
+from uuid import uuid4
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+from structlog.typing import FilteringBoundLogger
+
+from noteflow.domain.commands import IngestSegments
+from noteflow.domain.errors import (
+    ConcurrencyConflict,
+    ConflictingContent,
+    MeetingNotFound,
+    StorageUnavailable,
+)
+from noteflow.domain.outcomes import Applied, Outcome, Premature
+from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from worker.delivery import Delivery
+from worker.endings import Completed, Dead, HandedBack
+from worker.executor import Executor
+from worker.retry import RetryPolicy
+
+CANARY = "the merger is called Bluebird"
+MEETING = str(uuid4())
+
+
+class Unit:
+    """A unit of work that only notes what was done with it."""
+
+    def __init__(self, *, locking: bool) -> None:
+        self.locking = locking
+        self.entered = self.committed = self.left = False
+
+    async def __aenter__(self) -> Self:
+        self.entered = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.left = True
+
+    async def commit(self) -> None:
+        self.committed = True
+
+
+class Bench:
+    """An executor whose handler raises or returns what is next on its list, and everything it left behind."""
+
+    def __init__(self, script: Iterable[Exception | Outcome], **policy: Any) -> None:
+        self.units: list[Unit] = []
+        self.lines = LogCapture()
+        self.unavailable = 0
+        steps = iter(script)
+
+        def unit(locking: bool) -> SqlAlchemyUnitOfWork:
+            self.units.append(Unit(locking=locking))
+            return cast("SqlAlchemyUnitOfWork", self.units[-1])
+
+        async def handler(_uow: object, _command: object) -> Outcome:
+            step = next(steps)
+            if isinstance(step, Exception):
+                raise step
+            return step
+
+        def note() -> None:
+            self.unavailable += 1
+
+        self.executor = Executor(
+            handlers={IngestSegments.function: handler},
+            unit_of_work=unit,
+            policy=RetryPolicy(**{"uniform": lambda _floor, _ceiling: 0.0, **policy}),
+            premature_deadline_s=900,
+            on_unavailable=note,
+            log=cast("FilteringBoundLogger", structlog.wrap_logger(None, processors=[self.lines])),
+        )
+
+    async def execute(self, **changed: Any) -> Completed | HandedBack | Dead:
+        return await self.executor.execute(a_delivery(**changed))
+
+    def outcomes(self) -> list[tuple[str, str, int]]:
+        return [(line["event"], line["outcome"], line["attempt"]) for line in self.lines.entries]
+
+
+def a_delivery(*, age_s: float = 0, number: int = 1, **kwargs: Any) -> Delivery:
+    segment = {"segment_id": 1, "text": CANARY, "start_time": 0.0, "end_time": 1.0}
+    return Delivery(
+        "job-1",
+        "ingest_segments",
+        (),
+        {"meeting_id": MEETING, "segments": [segment], **kwargs},
+        number=number,
+        enqueued_at=datetime.now(UTC) - timedelta(seconds=age_s),
+    )
+
+
+async def test_a_job_that_goes_well_takes_one_unit_which_is_committed_and_left() -> None:
+    bench = Bench([Applied({"stored": 1})])
+    ending = await bench.execute()
+    assert isinstance(ending, Completed)
+    assert ending.result() == {"outcome": "applied", "detail": {"stored": 1}}
+    assert [(unit.entered, unit.committed, unit.left, unit.locking) for unit in bench.units] == [
+        (True, True, True, False)
+    ]
+    assert bench.outcomes() == [("job.completed", "applied", 1)]
+
+
+async def test_conflicts_are_tried_twice_in_hope_and_then_under_the_lock_in_a_fresh_unit_each() -> None:
+    bench = Bench([ConcurrencyConflict("x"), ConcurrencyConflict("x"), Applied()])
+    assert isinstance(await bench.execute(), Completed)
+    assert [unit.locking for unit in bench.units] == [False, False, True]
+    assert [unit.committed for unit in bench.units] == [False, False, True]
+    assert all(unit.left for unit in bench.units)
+    assert bench.outcomes() == [
+        ("attempt.conflict", "again", 1),
+        ("attempt.conflict", "again", 2),
+        ("job.completed", "applied", 3),
+    ]
+
+
+async def test_a_short_outage_is_waited_out_within_the_claim() -> None:
+    bench = Bench([StorageUnavailable("x")] * 7 + [Applied()])
+    assert isinstance(await bench.execute(), Completed)
+    assert bench.unavailable == 7
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("gone"), ConcurrencyConflict("busy")])
+@pytest.mark.parametrize(("number", "delay_s"), [(1, 1.0), (2, 2.0), (3, 4.0), (50, 30.0)])
+async def test_what_outlasts_the_claim_hands_the_job_back_for_longer_each_time(
+    error: Exception, number: int, delay_s: float
+) -> None:
+    ending = await Bench([error], budget_s=0).execute(number=number)
+    assert isinstance(ending, HandedBack)
+    assert ending.delay_s == delay_s
+
+
+async def test_what_is_refused_is_dead_at_once_with_its_reason() -> None:
+    bench = Bench([ConflictingContent("segment 1 is stored with other content (text)")])
+    ending = await bench.execute()
+    assert isinstance(ending, Dead)
+    assert ending.reason == "refused: segment 1 is stored with other content (text)"
+    assert [error.error for error in ending.errors] == ["noteflow.domain.errors.ConflictingContent"]
+    assert not bench.units[0].committed
+
+
+async def test_a_payload_that_cannot_be_understood_is_dead_without_an_attempt_and_names_its_field() -> None:
+    bench = Bench([])
+    ending = await bench.execute(segments=[{"segment_id": 1, "text": CANARY, "start_time": -1.0, "end_time": 1.0}])
+    assert isinstance(ending, Dead)
+    assert "segments[0].start_time" in ending.reason
+    assert bench.units == []
+    assert bench.outcomes() == [("job.dead", "dead", 0)]
+
+
+async def test_a_bug_is_tried_a_few_times_and_then_dead_with_every_error() -> None:
+    bench = Bench([KeyError(CANARY), ZeroDivisionError("x"), KeyError("y")], bug_attempts=3)
+    ending = await bench.execute()
+    assert isinstance(ending, Dead)
+    assert ending.reason == "bug: KeyError"
+    assert [(error.attempt, error.error) for error in ending.errors] == [
+        (1, "builtins.KeyError"),
+        (2, "builtins.ZeroDivisionError"),
+        (3, "builtins.KeyError"),
+    ]
+    assert not any(unit.committed for unit in bench.units)
+
+
+@pytest.mark.parametrize("early", [Premature("state change 2"), MeetingNotFound("m")])
+async def test_what_is_early_goes_back_uncommitted_and_waits_the_longer_the_older_it_is(early: Any) -> None:
+    young, old = Bench([early]), Bench([early])
+    first, later = await young.execute(age_s=0), await old.execute(age_s=20)
+    assert isinstance(first, HandedBack)
+    assert isinstance(later, HandedBack)
+    assert first.delay_s < later.delay_s <= 30
+    assert first.reason.startswith("premature: waits for ")
+    assert not young.units[0].committed
+
+
+@pytest.mark.parametrize("early", [Premature("state change 2"), MeetingNotFound("m")])
+async def test_what_stays_early_past_its_deadline_is_dead_and_says_what_was_missing(early: Any) -> None:
+    ending = await Bench([early]).execute(age_s=901)
+    assert isinstance(ending, Dead)
+    assert "did not come within 900 s" in ending.reason
+
+
+async def test_cancellation_passes_through_and_the_unit_is_left() -> None:
+    started = asyncio.Event()
+
+    async def stay(_uow: object, _command: object) -> Outcome:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    bench = Bench([])
+    bench.executor = replace(bench.executor, handlers={IngestSegments.function: stay})
+    task = asyncio.create_task(bench.execute())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert bench.units[0].left
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [Applied()],
+        [KeyError(CANARY)] * 3,
+        [ConcurrencyConflict("x"), Applied()],
+        [RuntimeError(f"no place for {CANARY}")] * 3,
+    ],
+)
+async def test_no_line_of_the_log_and_no_repr_holds_a_word_of_the_transcript(script: list[Any]) -> None:
+    bench = Bench(script)
+    await bench.execute()
+    assert CANARY not in json.dumps(bench.lines.entries, default=str)
+    assert CANARY not in repr(a_delivery())
+
+
+async def test_every_line_names_the_job_its_kind_its_meeting_its_attempt_and_how_long_it_took() -> None:
+    bench = Bench([ConcurrencyConflict("x"), Applied()])
+    await bench.execute()
+    for line in bench.lines.entries:
+        assert (line["job"], line["kind"], line["meeting"]) == ("job-1", "ingest_segments", MEETING)
+        assert line["ms"] >= 0
+        assert line["log_level"] == "info"
