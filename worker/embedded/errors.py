@@ -17,7 +17,7 @@ class StartFailed(EmbeddedServerError):
     """The server ended or stayed silent instead of becoming ready; the message ends with its log's tail."""
 
     def __init__(self, what: str, log: Path, advice: str) -> None:
-        super().__init__(f"{what}. {advice}\n--- the end of its log, {log} ---\n{tail(log)}")
+        super().__init__(f"{what}. {advice} The end of its log:\n{tail(log)}")
 
 
 def tail(log: Path, lines: int = 15, longest: int = 32_768) -> str:

@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 GRACE_S = 5.0
@@ -79,13 +80,13 @@ def spawn(command: list[str], stop_signal: int, user: str) -> int:
 
 def end(server: int, stop_signal: int) -> int:
     """Stop the server politely, then not."""
-    os.kill(server, stop_signal)
+    send(server, stop_signal)
     for stopped in (server, *children(server)):
-        os.kill(stopped, signal.SIGCONT)
+        send(stopped, signal.SIGCONT)
     deadline = time.monotonic() + GRACE_S
     while (code := ended(server)) is None:
         if time.monotonic() > deadline:
-            os.kill(server, signal.SIGKILL)
+            send(server, signal.SIGKILL)
         time.sleep(0.01)
     return code
 
@@ -108,8 +109,14 @@ def sweep() -> None:
             return
         if not pid:
             for orphan in children(os.getpid()):
-                os.kill(orphan, signal.SIGKILL)
+                send(orphan, signal.SIGKILL)
             time.sleep(0.005)
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal, to nobody if the process just went away."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def children(parent: int) -> list[int]:

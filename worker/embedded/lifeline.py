@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from worker.embedded import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from worker.embedded.privileges import Identity
 
@@ -22,7 +22,8 @@ class Lifeline:
     """Holds one running command through its guard, and lets go only when both are gone.
 
     May be used from any thread. When this process vanishes, the guard sends ``stop_signal``, five seconds later
-    SIGKILL, and removes ``home``, the command's directory, which nobody needs any more by then.
+    SIGKILL, and removes ``home``, the command's directory, which nobody needs any more by then. The command gets
+    this process's environment, or the one given.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Lifeline:
         stop_signal: signal.Signals,
         log: Path,
         home: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         user = "" if identity.user is None else f"{identity.user[0]}:{identity.user[1]}"
         with log.open("ab") as output:
@@ -46,6 +48,7 @@ class Lifeline:
                 stdout=subprocess.PIPE,
                 stderr=output,
                 cwd=home,
+                env=environment,
                 start_new_session=True,  # Ctrl-C in a terminal is for us: we stop the servers last
             )
         assert self._guard.stdout is not None

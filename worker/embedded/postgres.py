@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from worker.embedded.binaries import POSTGRES, Binary
-from worker.embedded.privileges import reachable_copy
+from worker.embedded.privileges import copied_for
 from worker.embedded.server import EmbeddedServer, Mode
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class EmbeddedPostgres(EmbeddedServer):
     def _prepare(self, binary: Binary) -> Path:
         postgres = binary.executable
         if binary.tree and not self._identity.can_run(postgres):
-            postgres = reachable_copy(binary.tree, postgres, self.home / "installation")
+            postgres = copied_for(self._identity, postgres, binary.tree, self.home / "installation")
         shutil.rmtree(self.home / "data", ignore_errors=True)
         password = self.home / "password"
         self._password = secrets.token_urlsafe()

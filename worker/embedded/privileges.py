@@ -62,15 +62,15 @@ def ordinary_identity() -> Identity:
     )
 
 
-def reachable_copy(tree: tuple[Path, ...], executable: Path, into: Path) -> Path:
-    """Copy an installation into a directory that everybody may enter, and return where the executable is now.
+def copied_for(identity: Identity, executable: Path, tree: tuple[Path, ...], into: Path) -> Path:
+    """Copy an installation into a directory of the identity's own, and return where the executable is now.
 
     The trees keep their places relative to each other, because binaries find their libraries that way.
     """
     top = Path(os.path.commonpath([path.parent for path in tree]))
     for path in tree:
         shutil.copytree(path, into / path.relative_to(top), symlinks=True, ignore=shutil.ignore_patterns("include"))
-    into.chmod(0o755)
+    identity.give(into)
     return into / executable.relative_to(top)
 
 

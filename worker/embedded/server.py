@@ -168,7 +168,7 @@ class EmbeddedServer(ABC):
         )
 
     def _failure(self, what: str) -> StartFailed:
-        advice = f"Check the settings {self._settings}, or set" if self._settings else "Set"
+        advice = f"Check the settings {', '.join(self._settings)}, or set" if self._settings else "Set"
         return StartFailed(what, self.log, f"{advice} {self.kind.url} to a server of yours.")
 
 
