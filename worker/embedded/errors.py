@@ -16,15 +16,14 @@ class BinaryMissing(EmbeddedServerError):
 class StartFailed(EmbeddedServerError):
     """The server ended or stayed silent instead of becoming ready; the message ends with its log's tail."""
 
-    def __init__(self, what: str, log: Path, advice: str) -> None:
-        super().__init__(f"{what}. {advice} The end of its log:\n{tail(log)}")
+    def __init__(self, what: str, advice: str, log: Path, written_before: int) -> None:
+        super().__init__(f"{what}. {advice} The end of its log:\n{_tail(log, written_before)}")
 
 
-def tail(log: Path, lines: int = 15, longest: int = 32_768) -> str:
-    """Return the last lines of a log, or say that there are none."""
+def _tail(log: Path, start: int, lines: int = 15, longest: int = 32_768) -> str:
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - longest))
+            file.seek(max(start, log.stat().st_size - longest))
             text = file.read().decode(errors="replace")
     except OSError as error:
         return f"(unreadable: {error.strerror})"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INITDB_TIMEOUT_S = 60.0
-DISPOSABLE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""Settings for data that nobody will miss after a power cut."""
+DISPOSABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
+"""Settings for data that nobody will miss after a power cut. What was committed still survives a killed server."""
 
 _OURS: Mapping[str, str] = {
     "log_error_verbosity": "terse",  # a row's content, which may be somebody's words, stays out of the log

@@ -136,7 +136,7 @@ class EmbeddedServer(ABC):
 
     def _first_launch(self, timeout_s: float) -> None:
         for attempts_left in reversed(range(3 if self._tcp else 1)):
-            self.port = _free_port() if self._tcp else 0
+            self.port = free_port() if self._tcp else 0
             try:
                 self._launch(timeout_s)
             except StartFailed as error:
@@ -159,6 +159,7 @@ class EmbeddedServer(ABC):
             time.sleep(0.005)
 
     def _run(self, command: Sequence[str | Path]) -> Lifeline:
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         return Lifeline(
             command,
             identity=self._identity,
@@ -169,10 +170,11 @@ class EmbeddedServer(ABC):
 
     def _failure(self, what: str) -> StartFailed:
         advice = f"Check the settings {', '.join(self._settings)}, or set" if self._settings else "Set"
-        return StartFailed(what, self.log, f"{advice} {self.kind.url} to a server of yours.")
+        return StartFailed(what, f"{advice} {self.kind.url} to a server of yours.", self.log, self._log_start)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
