@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from datetime import datetime
 from uuid import UUID
 
@@ -35,7 +35,9 @@ def check_integer(field: str, value: object, *, least: int = 0) -> None:
     if type(value) is not int:
         raise InvalidValue(field, f"must be a whole number, not {type(value).__name__}")
     if not least <= value <= LARGEST_INTEGER:
-        raise InvalidValue(field, f"must be from {least} to {LARGEST_INTEGER}, not {value}")
+        # A number of thousands of digits cannot be printed.
+        shown = f", not {value}" if abs(value) < 10**20 else ""
+        raise InvalidValue(field, f"must be from {least} to {LARGEST_INTEGER}{shown}")
 
 
 def check_span(start_field: str, start: object, end_field: str, end: object) -> None:
@@ -50,8 +52,8 @@ def check_seconds(field: str, value: object) -> None:
     """Refuse what is not a finite number of seconds from 0 up."""
     if type(value) is not float and type(value) is not int:
         raise InvalidValue(field, f"must be a number of seconds, not {type(value).__name__}")
-    if not math.isfinite(value):
-        raise InvalidValue(field, f"must be finite, not {value}")
+    if not abs(value) <= sys.float_info.max:  # false for NaN too
+        raise InvalidValue(field, "must be finite")
     if value < 0:
         raise InvalidValue(field, f"must not be negative, but is {value}")
 

@@ -11,6 +11,7 @@
     │   └── RejectedByStorage             PostgreSQL will never take it
     ├── MeetingNotFound (LookupError)     ask for one that exists, or wait until it does
     ├── ConcurrencyConflict (ValueError)  again from the start: somebody else was first
+    ├── UnitOfWorkFailed                  roll back before going on
     └── Unavailable                       wait: nothing is wrong with what was asked
         ├── StorageUnavailable            PostgreSQL cannot answer now
         │   └── StorageMisconfigured      nor will it until a person mends the settings
@@ -72,6 +73,10 @@ class MeetingNotFound(NoteflowError, LookupError):
 
 class ConcurrencyConflict(NoteflowError, ValueError):
     """Somebody else changed the same thing first. Begin again in a new unit of work."""
+
+
+class UnitOfWorkFailed(NoteflowError):
+    """An earlier statement of this unit of work failed, so nothing of it can be stored. Roll back first."""
 
 
 class Unavailable(NoteflowError):

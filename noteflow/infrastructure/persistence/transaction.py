@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import CursorResult, Executable
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from noteflow.domain.errors import UnitOfWorkFailed
 from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of, translated
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -35,6 +37,7 @@ class Transaction:
         self._engine = engine
         self._connection: AsyncConnection | None = None
         self._deferred: DeferredWrite | None = None
+        self._failed = False
 
     def defer(self, write: DeferredWrite) -> None:
         """Send `write` before the next statement, or at the commit."""
@@ -53,15 +56,17 @@ class Transaction:
 
     async def commit(self) -> None:
         """Make everything since the last commit permanent, or raise. After an error only a rollback helps."""
+        self._check()
         if self._connection is None:
             await self._write_alone()
             return
         await self.flush()
-        with translated():
+        with translated(), self._noting_failure():
             await self._connection.commit()
 
     async def rollback(self) -> None:
         """Undo everything since the last commit and give the connection back."""
+        self._failed = False
         if self._deferred is not None:
             self._deferred.statement()
             self._deferred = None
@@ -73,7 +78,8 @@ class Transaction:
             await asyncio.shield(connection.close())
 
     async def _execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
-        with translated():
+        self._check()
+        with translated(), self._noting_failure():
             if self._connection is None:
                 self._connection = await self._engine.connect()
             try:
@@ -86,7 +92,7 @@ class Transaction:
         if self._deferred is None or not (due := self._deferred.statement()):
             return
         write, self._deferred = self._deferred, None
-        with translated():
+        with translated(), self._noting_failure():
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 try:
@@ -94,6 +100,20 @@ class Transaction:
                 except Exception as error:
                     await _forsake_read_only(connection, error)
                     raise
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _check(self) -> None:
+        # PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK: an error that was swallowed on
+        # the way must not look like a success.
+        if self._failed:
+            raise UnitOfWorkFailed("an earlier statement of this unit of work failed; roll it back first")
 
 
 async def _forsake_read_only(connection: AsyncConnection, error: Exception) -> None:

@@ -110,7 +110,7 @@ async def test_after_an_error_of_the_database_the_same_unit_and_the_next_one_wor
             await uow.meetings.create(meeting)
         await uow.rollback()
         assert await uow.meetings.get(meeting.id) == meeting
-    assert await stored_meeting(unit, "another")
+    await stored_meeting(unit, "another")
 
 
 async def test_a_commit_that_fails_stores_nothing_and_the_next_unit_works(unit: OpenUnit) -> None:

@@ -33,6 +33,8 @@ def a_segment(**changed: Any) -> Segment:
         ({"segment_id": -1}, "segment_id"),
         ({"segment_id": 2**31}, "segment_id"),
         ({"segment_id": True}, "segment_id"),
+        ({"segment_id": 10**5000}, "segment_id"),
+        ({"end_time": 10**5000}, "end_time"),
         ({"segment_id": "7"}, "segment_id"),
         ({"text": None}, "text"),
         ({"text": "a\x00b"}, "text"),

@@ -13,6 +13,7 @@ from noteflow.domain.errors import (
     RejectedByStorage,
     StorageMisconfigured,
     StorageUnavailable,
+    UnitOfWorkFailed,
     UnknownFunction,
 )
 from worker.retry import Failure, History, RetryPolicy, failure_of
@@ -29,6 +30,7 @@ EVERY_ERROR = [
     (UnknownFunction("x"), Failure.REFUSED),
     (RejectedByStorage("x"), Failure.REFUSED),
     (KeyError("x"), Failure.BUG),
+    (UnitOfWorkFailed("x"), Failure.BUG),
     (NoteflowError("x"), Failure.BUG),
 ]
 
