@@ -19,6 +19,8 @@ class Account:
     stored: int
     said_again: int
     """Segments that were sent a second or third time."""
+    known_to_queue: int
+    """Those of them that the queue did not take a second time; of the others, the database has to know."""
     moves: tuple[Move, ...]
     jobs: int
     jobs_done: int

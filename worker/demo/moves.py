@@ -24,12 +24,15 @@ class Move:
 
 
 def moves_of(results: Iterable[tuple[ChangeMeetingState, Mapping[str, Any] | None]]) -> list[Move]:
-    """The moves that state changes made, from each change and its job's result (None while it has none)."""
-    moves = []
+    """The moves that state changes made, from each change and its job's result (None while it has none).
+
+    Of a change that was said in several jobs, the one that made the move tells the version.
+    """
+    moves: dict[int | None, Move] = {}
     for change, result in results:
         outcome = result.get("outcome") if result else None
         if outcome == Applied.name and result is not None:
-            moves.append(Move(MeetingState(result["detail"]["to"]), int(result["detail"]["version"])))
+            moves[change.sequence] = Move(MeetingState(result["detail"]["to"]), int(result["detail"]["version"]))
         elif outcome in (AlreadyApplied.name, Superseded.name):
-            moves.append(Move(change.state, None))
-    return moves
+            moves.setdefault(change.sequence, Move(change.state, None))
+    return list(moves.values())

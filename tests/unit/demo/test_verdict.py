@@ -129,3 +129,12 @@ def test_moves_are_read_from_the_results_of_the_jobs() -> None:
         Move(MeetingState.STOPPING, None),
         Move(MeetingState.STOPPED, 4),
     ]
+
+
+def test_of_two_jobs_that_say_the_same_change_the_one_that_made_the_move_tells_the_version() -> None:
+    change = ChangeMeetingState(MEETING, MeetingState.RECORDING, 1)
+    applied = {"outcome": "applied", "detail": {"from": "CREATED", "to": "RECORDING", "version": 2}}
+    found = {"outcome": "already_applied", "detail": {"state": "RECORDING", "version": 2}}
+
+    assert moves_of([(change, found), (change, applied)]) == [Move(MeetingState.RECORDING, 2)]
+    assert moves_of([(change, applied), (change, found)]) == [Move(MeetingState.RECORDING, 2)]

@@ -1,0 +1,61 @@
+"""`python -m worker demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from noteflow.domain.errors import NoteflowError
+from worker.cli.reading import read_settings
+from worker.demo.fleet import FleetError
+from worker.demo.stage import Options, run_demo
+from worker.embedded import EmbeddedServerError
+from worker.settings import Settings
+from worker.transcripts import Transcript, read_transcript
+
+EXIT_UNSOUND = 1
+EXIT_CANNOT = 2
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+_WIDTH_OF_A_LOG = 100
+
+
+def demo(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]…", help="WebVTT, SRT or the JSON of Whisper; the examples by default."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600.0, help="How long the producer talks.")] = 5.0,
+    kill: Annotated[bool, typer.Option(help="Kill a worker with SIGKILL halfway, and start another.")] = True,
+) -> None:
+    """Ingest transcripts with real workers and real servers, kill a worker halfway, and check every word.
+
+    DATABASE_URL and REDIS_URL name servers to use; without them it starts its own. Ends with 1 if anything is
+    lost, doubled, changed or out of order, with 2 if it could not be tried.
+    """
+    settings = read_settings()
+    options = Options(seconds, kill, _if_set(settings, "database_url"), _if_set(settings, "redis_url"))
+    try:
+        sound = run_demo(_transcripts(files), options, _console())
+    except (NoteflowError, FleetError, EmbeddedServerError) as error:
+        typer.echo(f"demo: {error}", err=True)
+        raise typer.Exit(EXIT_CANNOT) from None
+    raise typer.Exit(0 if sound else EXIT_UNSOUND)
+
+
+def _transcripts(files: list[Path] | None) -> list[Transcript]:
+    samples = (path for path in EXAMPLES.iterdir() if path.suffix in (".vtt", ".srt", ".json"))
+    return [read_transcript(path) for path in files or sorted(samples)]
+
+
+def _if_set(settings: Settings, name: str) -> str | None:
+    """The URL from the environment, not the default, which nobody may be listening at."""
+    return getattr(settings, name).get_secret_value() if name in settings.model_fields_set else None
+
+
+def _console() -> Console:
+    console = Console()
+    # A log has no width to ask for, and 80 columns would break the tables.
+    return console if console.is_terminal else Console(width=_WIDTH_OF_A_LOG)

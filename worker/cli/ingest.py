@@ -1,0 +1,72 @@
+"""`python -m worker ingest`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
+from noteflow.domain.entities import Meeting
+from noteflow.domain.errors import NoteflowError
+from noteflow.domain.value_objects import MeetingId, MeetingState
+from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
+from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from noteflow.infrastructure.queue.client import JobClient
+from worker.cli.reading import read_settings
+from worker.settings import Settings
+from worker.transcripts import Transcript, read_transcript
+from worker.transcripts.segments import segments_of
+
+EXIT_FAILED = 1
+_STATES = (MeetingState.RECORDING, MeetingState.STOPPING, MeetingState.STOPPED, MeetingState.COMPLETED)
+
+
+def ingest(
+    file: Annotated[Path, typer.Argument(help="WebVTT, SRT or the JSON of Whisper.")],
+    title: Annotated[str | None, typer.Option(help="The meeting's title; by default the file's.")] = None,
+    meeting: Annotated[UUID | None, typer.Option(help="A meeting that exists; by default it is created.")] = None,
+) -> None:
+    """Enqueue a transcript as a finished meeting, for workers that run elsewhere to store.
+
+    DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe.
+    """
+    settings = read_settings()
+    try:
+        transcript = read_transcript(file)
+        asyncio.run(_ingest(settings, transcript, title or transcript.title, meeting))
+    except NoteflowError as error:
+        typer.echo(f"ingest: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+async def _ingest(settings: Settings, transcript: Transcript, title: str, existing: UUID | None) -> None:
+    meeting_id = MeetingId(existing) if existing is not None else await _create(settings, title)
+    # Before the jobs are enqueued: should that fail, this id is what says the rest.
+    typer.echo(f"meeting {meeting_id}")
+    async with JobClient.from_url(settings.redis_url.get_secret_value(), queue_name=settings.queue_name) as client:
+        answers = await client.enqueue_many(_commands(transcript, meeting_id))
+    jobs = sum(len(answer.job_ids) for answer in answers)
+    typer.echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
+
+
+async def _create(settings: Settings, title: str) -> MeetingId:
+    engine = create_engine(settings.database_url.get_secret_value(), pool_size=1, application_name="noteflow-ingest")
+    try:
+        async with SqlAlchemyUnitOfWork(create_session_factory(engine), settings.meetings_dir) as uow:
+            meeting = await uow.meetings.create(Meeting.create(title=title))
+            await uow.commit()
+            return meeting.id
+    finally:
+        await engine.dispose()
+
+
+def _commands(transcript: Transcript, meeting_id: MeetingId) -> list[Command]:
+    recording, *endings = (
+        ChangeMeetingState(meeting_id, state, sequence) for sequence, state in enumerate(_STATES, start=1)
+    )
+    segments = segments_of(transcript, meeting_id)
+    return [recording, *([IngestSegments(meeting_id, segments)] if segments else []), *endings]

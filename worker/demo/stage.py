@@ -1,0 +1,121 @@
+"""Sets the stage for the demo: servers, schema, workers; and clears it, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+from rich.console import Console
+
+from noteflow.infrastructure.persistence.engine import create_engine
+from noteflow.infrastructure.queue.client import JobClient
+from worker.demo.account import Account
+from worker.demo.audit import audit
+from worker.demo.display import Display
+from worker.demo.fleet import BRISK, Fleet
+from worker.demo.jobs import forget
+from worker.demo.performance import Performance, perform
+from worker.demo.plan import plan
+from worker.demo.report import is_sound, print_report
+from worker.demo.store import Store
+from worker.embedded import Servers, servers
+from worker.migrations import migrate
+from worker.transcripts import Transcript
+from worker.transcripts.segments import segments_of
+
+_WORKERS = 2
+_LONGEST_START_S = 30.0
+_NOTICES_DEATHS = {"client_connection_check_interval": "50ms"}
+"""So that a statement that waits is rolled back when its client has died, instead of being finished for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the demo is to go. `seconds` is how long the producer talks; servers without a URL are started."""
+
+    seconds: float = 5.0
+    kill: bool = True
+    database_url: str | None = None
+    redis_url: str | None = None
+
+
+def run_demo(transcripts: Sequence[Transcript], options: Options, console: Console) -> bool:
+    """Play the transcripts, print what came of them, and say whether everything is as it should be.
+
+    Whatever it started is gone when it returns or raises; what it wrote to servers that were given is removed.
+    """
+    began = time.monotonic()
+    with (
+        servers(
+            database_url=options.database_url, redis_url=options.redis_url, postgres_settings=_NOTICES_DEATHS
+        ) as place,
+        tempfile.TemporaryDirectory(prefix="noteflow-meetings-") as meetings_dir,
+    ):
+        console.print(f"database    {place.database}\nqueue       {place.redis}", highlight=False)
+        asyncio.run(migrate(place.database_url))
+        queue_name = f"noteflow:demo:{secrets.token_hex(4)}"
+        environment = {
+            "DATABASE_URL": place.database_url,
+            "REDIS_URL": place.redis_url,
+            "QUEUE_NAME": queue_name,
+            "MEETINGS_DIR": meetings_dir,
+            **BRISK,
+        }
+        with Fleet(environment) as fleet:
+            workers = [fleet.hire() for _ in range(_WORKERS)]
+            fleet.wait_until_ready(_LONGEST_START_S)
+            pids = " and ".join(str(worker.pid) for worker in workers)
+            took_s = time.monotonic() - began
+            console.print(f"workers     processes {pids}; all ready after {took_s:.1f} s", highlight=False)
+            accounts = asyncio.run(_play(transcripts, options, place, queue_name, Path(meetings_dir), fleet, console))
+    print_report(console, accounts)
+    return is_sound(accounts)
+
+
+async def _play(
+    transcripts: Sequence[Transcript],
+    options: Options,
+    place: Servers,
+    queue_name: str,
+    meetings_dir: Path,
+    fleet: Fleet,
+    console: Console,
+) -> list[Account]:
+    titles = [transcript.title for transcript in transcripts]
+    engine = create_engine(place.database_url, application_name="noteflow-demo")
+    redis = Redis.from_url(place.redis_url)
+    try:
+        store = Store(engine, meetings_dir)
+        meetings = [await store.create(title) for title in titles]
+        said = [segments_of(each, meeting) for each, meeting in zip(transcripts, meetings, strict=True)]
+        performance = Performance(plan(list(zip(meetings, said, strict=True)), options.seconds), meetings)
+        async with (
+            _cleared(performance, store, redis, queue_name),
+            JobClient.from_url(place.redis_url, queue_name=queue_name) as client,
+        ):
+            with Display(console, titles, [len(segments) for segments in said]) as display:
+                await perform(
+                    performance,
+                    client=client, redis=redis, store=store, fleet=fleet, display=display, kill=options.kill,
+                )  # fmt: skip
+            return await audit(performance, store, titles)
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _cleared(performance: Performance, store: Store, redis: Redis, queue_name: str) -> AsyncIterator[None]:
+    """Leave nothing of the performance in servers that may be somebody's."""
+    try:
+        yield
+    finally:
+        await forget(redis, queue_name, performance.job_ids)
+        await store.remove(performance.meetings)
