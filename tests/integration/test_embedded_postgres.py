@@ -16,6 +16,7 @@ from tests.processes import alive
 from tests.waiting import eventually
 from worker.embedded import DISPOSABLE, EmbeddedPostgres, EmbeddedServerError, Places, StartFailed
 from worker.embedded import server as server_module
+from worker.embedded.lifeline import Lifeline
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
@@ -176,3 +177,20 @@ def test_nothing_of_it_stays_in_shared_memory_after_a_kill(own: EmbeddedPostgres
     own.close()
     assert key not in [line.split()[1] for line in segments.read_text().splitlines()]
     assert os.path.lexists(own.home) is False
+
+
+def test_an_interrupt_while_the_data_directory_is_made_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pids = []
+
+    def interrupted(lifeline: Lifeline, timeout_s: float) -> int:
+        pids.append(lifeline.pid)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lifeline, "wait", interrupted)
+    server = EmbeddedPostgres(places=NO_MACHINE)
+    with pytest.raises(KeyboardInterrupt):
+        server.__enter__()
+    assert len(pids) == 1
+    assert not alive(pids[0])
+    assert not server.home.exists()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from worker.embedded.binaries import POSTGRES, Binary
 from worker.embedded.privileges import copied_for
-from worker.embedded.server import EmbeddedServer, Mode
+from worker.embedded.server import STOP_TIMEOUT_S, EmbeddedServer, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,7 @@ class EmbeddedPostgres(EmbeddedServer):
         password.write_text(self._password)
         password.chmod(0o600)
         self._identity.give(password)
-        initdb = self._run(
+        self._lifeline = self._run(
             [
                 postgres.with_name("initdb"),
                 *("-D", self.home / "data", "-U", "postgres", "-E", "UTF8", "--locale=C"),
@@ -75,8 +75,13 @@ class EmbeddedPostgres(EmbeddedServer):
                 *("--no-sync", "--no-instructions"),
             ]
         )
-        if code := initdb.wait(INITDB_TIMEOUT_S):
-            raise self._failure(f"{self.description} could not make a data directory (initdb ended with {code})")
+        try:
+            code = self._lifeline.wait(INITDB_TIMEOUT_S)
+        except TimeoutError as error:
+            self._lifeline.end(signal.SIGKILL, STOP_TIMEOUT_S)
+            raise self._failure(f"{self.description}: initdb did not end within {INITDB_TIMEOUT_S:g} s") from error
+        if code:
+            raise self._failure(f"{self.description}: initdb ended with code {code}")
         return postgres
 
     def _command(self, executable: Path) -> list[str]:
