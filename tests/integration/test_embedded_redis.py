@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -50,6 +51,10 @@ async def test_over_tcp_nobody_enters_without_the_password(own_redis: OwnRedis) 
     async with Redis(port=server.port) as stranger:
         with pytest.raises(AuthenticationError):
             await stranger.ping()
+    password = urlsplit(server.url()).password
+    assert password
+    if (command := Path(f"/proc/{server.pid}/cmdline")).exists():
+        assert password not in command.read_text()
 
 
 async def test_two_at_once_do_not_disturb_each_other(own_redis: OwnRedis) -> None:

@@ -37,6 +37,7 @@ class EmbeddedRedis(EmbeddedServer):
         super().__init__(settings=settings, tcp=tcp, places=places)
         self._append_only = append_only
         self._password = secrets.token_urlsafe() if tcp else ""
+        self._secrets = self.home / "secrets.conf"
 
     def url(self, database: int = 0) -> str:
         """Return the URL of a database on this server; with ``tcp`` it holds a password."""
@@ -50,6 +51,9 @@ class EmbeddedRedis(EmbeddedServer):
         return self.home / "redis.sock"
 
     def _prepare(self, binary: Binary) -> Path:
+        self._secrets.touch(0o600)
+        if self._password:
+            self._secrets.write_text(f"requirepass {self._password}\n")  # a command line can be read by everybody
         return binary.executable
 
     def _command(self, executable: Path) -> list[str]:
@@ -63,11 +67,10 @@ class EmbeddedRedis(EmbeddedServer):
             "save": "",
             "appendonly": "yes" if self._append_only else "no",
             "maxmemory-policy": "noeviction",  # the queue is not a cache
-            **({"requirepass": self._password} if self._password else {}),
             **self._settings,
         }
         options = (part for name, value in settings.items() for part in (f"--{name}", *(str(value).split() or [""])))
-        return [str(executable), *options]
+        return [str(executable), str(self._secrets), *options]
 
     def _answers(self) -> bool:
         greeting = f"AUTH {self._password}\r\n" if self._password else ""
