@@ -1,0 +1,11 @@
+"""Arq at fleet scale: `Worker` runs Arq's jobs on Arq's wire, faster, and without a way to lose one."""
+
+from __future__ import annotations
+
+from worker.engine.claims import Ending, Outcome
+from worker.engine.gate import Gate
+from worker.engine.options import Options
+from worker.engine.verdicts import AttemptError, HandBack, Refused
+from worker.engine.worker import Worker
+
+__all__ = ["AttemptError", "Ending", "Gate", "HandBack", "Options", "Outcome", "Refused", "Worker"]

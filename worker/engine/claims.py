@@ -1,0 +1,156 @@
+"""Say what travels between the parts of the engine: a claimed job, and the ways it may end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Cause(StrEnum):
+    """Say why a running job is being cancelled."""
+
+    TIMEOUT = "timeout"
+    DRAIN = "drain"
+    LOST = "lost"
+
+
+class Outcome(StrEnum):
+    """Say what became of one claim."""
+
+    COMPLETE = "complete"
+    RETRIED = "retried"
+    HANDED_BACK = "handed_back"
+    ABORTED = "aborted"
+    DEAD = "dead"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Claim:
+    """Be one claimed job, from its claim to its ending.
+
+    `tries` counts this one, `crashes` the workers that died with it. `cause` is set by whoever cancels the run.
+    `deadline_s` (monotonic) is when its lease is given up although the process lives.
+    """
+
+    key: bytes
+    queue: int
+    score: int
+    body: bytes | None
+    tries: int
+    crashes: int
+    aborted: bool
+    misshapen: bool
+    token: str
+    deadline_s: float | None = None
+    cause: Cause | None = None
+    holds_slot: bool = True
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def job_id(self) -> str:
+        """Return the id as text; bytes that are not UTF-8 survive as surrogates."""
+        return self.key.decode("utf-8", "surrogateescape")
+
+    @property
+    def is_text(self) -> bool:
+        """Tell whether the id is UTF-8, as it is for every honest producer."""
+        try:
+            self.key.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Be the answer to one claim: the jobs, when the next is due (unix ms), whether more may be due already."""
+
+    claims: list[Claim]
+    next_due_ms: float | None
+    more: bool
+    paused_functions: frozenset[str]
+    now_ms: int
+
+
+@dataclass(slots=True, eq=False)
+class Settlement:
+    """Be one ending on its way to Redis; `settled` answers what `Status` it met."""
+
+    claim: Claim
+    settled: asyncio.Future[Status] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    status: Status | None = None
+
+    def settle(self, status: Status) -> None:
+        """Record the answer and wake whoever waits for it."""
+        self.status = status
+        if not self.settled.done():
+            self.settled.set_result(status)
+
+    async def wait(self) -> Status:
+        """Return the answer; being cancelled meanwhile does not lose it, for the job has run."""
+        while self.status is None:
+            try:
+                await self.settled
+            except asyncio.CancelledError:
+                self.settled = asyncio.get_running_loop().create_future()
+        return self.status
+
+
+class Status(StrEnum):
+    """Say what Redis answered to a settlement."""
+
+    DONE = "done"
+    LOST = "lost"
+    GRACE_OVER = "grace_over"
+    UNSENT = "unsent"
+
+
+@dataclass(slots=True, eq=False)
+class Finish(Settlement):
+    """End the job for good with `result` kept for `life_ms` (0 for ever, -1 not at all)."""
+
+    result: bytes = b""
+    life_ms: int = -1
+    stay_ms: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class GiveBack(Settlement):
+    """Put the job back: at its old place, or after `delay_ms`; `tries` count from now on."""
+
+    tries: int = 0
+    delay_ms: int | None = None
+    error: bytes = b""
+    grace_ms: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Bury(Settlement):
+    """Make the job a dead letter; `errors` is a JSON array of this run's `AttemptError`."""
+
+    function: str = ""
+    reason: str = ""
+    errors: bytes = b"[]"
+    enqueued_ms: int | None = None
+    result: bytes = b""
+    life_ms: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Tell an observer what became of one claim, after it is recorded. Times are unix ms."""
+
+    job_id: str
+    function: str
+    queue: str
+    outcome: Outcome
+    tries: int
+    enqueued_ms: int | None
+    started_ms: int
+    finished_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    error: BaseException | None = None
+    detail: dict[str, Any] = field(default_factory=dict)

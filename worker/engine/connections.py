@@ -1,0 +1,92 @@
+"""Open the engine's own connections beside the pool it was given: to the same server, with timeouts of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import redis
+from arq.connections import create_pool
+from redis.asyncio import SSLConnection as AsyncSSLConnection
+from redis.asyncio import UnixDomainSocketConnection as AsyncUnixConnection
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.sentinel import Sentinel
+
+from worker.engine.outage import UNREACHABLE, Backoff
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis
+    from redis.asyncio import ConnectionPool
+    from redis.asyncio.connection import AbstractConnection
+
+    from worker.engine.worker import Worker
+
+_SHARED: Final = ("db", "username", "password", "credential_provider")
+_TCP: Final = (*_SHARED, "host", "port")
+_SSL: Final = (
+    *_TCP,
+    "ssl_keyfile",
+    "ssl_certfile",
+    "ssl_cert_reqs",
+    "ssl_ca_certs",
+    "ssl_ca_data",
+    "ssl_check_hostname",
+)
+
+
+async def open_pool(worker: Worker) -> ArqRedis:
+    """Open the pool that Arq would, but wait for a server that is away, unless in burst mode."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await create_pool(
+                worker.redis_settings,
+                job_deserializer=worker.job_deserializer,
+                job_serializer=worker.job_serializer,
+                default_queue_name=worker.queue_name,
+                expires_extra_ms=worker.expires_extra_ms,
+            )
+        except UNREACHABLE as error:
+            if worker.burst:
+                raise
+            worker.outage.failed(error)
+            await asyncio.sleep(backoff.next_s())
+
+
+def thread_client(pool: ConnectionPool, timeout_s: float) -> redis.Redis:
+    """Return a client for a thread of its own, to the server of `pool`; no call of it takes longer than `timeout_s`."""
+    settings = pool.connection_kwargs
+    patience: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    if isinstance(pool, SentinelConnectionPool):
+        return _behind_sentinels(pool, {**_chosen(settings, _SHARED), **patience})
+    kind: Any = redis.Connection
+    chosen: tuple[str, ...] = _TCP
+    if issubclass(pool.connection_class, AsyncUnixConnection):
+        kind, chosen = redis.UnixDomainSocketConnection, (*_SHARED, "path")
+    elif issubclass(pool.connection_class, AsyncSSLConnection):
+        kind, chosen = redis.SSLConnection, _SSL
+    if kind is not redis.UnixDomainSocketConnection:
+        patience["socket_keepalive"] = True
+    own = redis.ConnectionPool(connection_class=kind, max_connections=1, **_chosen(settings, chosen), **patience)
+    return redis.Redis.from_pool(own)
+
+
+def wake_connection(pool: ConnectionPool, timeout_s: float) -> AbstractConnection:
+    """Return an unconnected RESP3 connection to the server of `pool`, for the server's calls."""
+    settings = {**pool.connection_kwargs, "protocol": 3, "socket_connect_timeout": timeout_s, "socket_timeout": None}
+    settings.pop("parser_class", None)
+    connection: AbstractConnection = pool.connection_class(**settings)
+    return connection
+
+
+def _chosen(settings: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: settings[name] for name in names if settings.get(name) is not None}
+
+
+def _behind_sentinels(pool: SentinelConnectionPool, settings: dict[str, Any]) -> redis.Redis:
+    known = [client.connection_pool.connection_kwargs for client in pool.sentinel_manager.sentinels]
+    hosts = [(kwargs["host"], kwargs["port"]) for kwargs in known]
+    master: redis.Redis = cast("Any", Sentinel)(hosts, socket_timeout=settings["socket_timeout"]).master_for(
+        pool.service_name, **settings
+    )
+    return master

@@ -1,0 +1,93 @@
+"""Stop without losing anything: no more claims, a time to finish, then hand back, and a second signal ends it.
+
+Signals arrive in the event loop. The first is Arq's: with ``job_completion_wait`` running jobs get that long, without
+they are handed back at once; either way it costs them no try. From then on the same signal, sent again, ends the
+process where it stands, also if a job blocks the loop; the leases of its jobs end within seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Final
+
+from worker.engine.claims import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from worker.engine.worker import Worker
+
+logger = logging.getLogger("worker.engine")
+arq_log = logging.getLogger("arq.worker")
+
+STUBBORN_S: Final = 5.0
+"""How long a cancelled job may take to notice; then the worker leaves it behind."""
+
+FLUSH_S: Final = 10.0
+"""How long a stopping worker tries to record its endings while Redis is away."""
+
+
+class Drain:
+    """Carry out the stop of `worker`."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def on_signal(self, signum: signal.Signals, handler: Callable[[signal.Signals], None]) -> None:
+        """Start the drain, and make the next signal of this kind the last."""
+        handler(signum)
+        with contextlib.suppress(NotImplementedError, ValueError):
+            self._worker.loop.remove_signal_handler(signum)
+            signal.signal(signum, _end_now)
+
+    def hand_back_all(self) -> None:
+        """Mark every running job as handed back, just before it is cancelled."""
+        self._worker.allow_pick_jobs = False
+        for claim in self._worker.leases.held:
+            if claim.holds_slot and claim.cause is None:
+                claim.cause = Cause.DRAIN
+
+    async def wait(self, signum: signal.Signals, within_s: float) -> None:
+        """Let running jobs finish, hand back the rest, end the worker."""
+        worker = self._worker
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(worker._sleep_until_tasks_complete(), within_s)
+        arq_log.info(
+            "shutdown on %s, wait complete ◆ %d jobs complete ◆ %d failed ◆ %d retries ◆ %d ongoing to cancel",
+            signum.name,
+            worker.jobs_complete,
+            worker.jobs_failed,
+            worker.jobs_retried,
+            sum(not task.done() for task in worker.tasks.values()),
+        )
+        self.hand_back_all()
+        for task in worker.tasks.values():
+            if not task.done():
+                task.cancel()
+        if worker.main_task:
+            worker.main_task.cancel()
+        if worker.on_stop:
+            worker.on_stop(signum)
+
+    async def settle(self) -> None:
+        """Wait until all runs have ended and every ending is recorded, within limits."""
+        worker = self._worker
+        tasks: list[asyncio.Task[Any]] = list(worker.tasks.values())
+        if tasks:
+            # Runs wait for their endings to be recorded, and those for Redis: both limits apply.
+            patience_s = STUBBORN_S + (FLUSH_S if worker.link.backlog else 0.0)
+            _, stubborn = await asyncio.wait(tasks, timeout=patience_s)
+            for job_id in [job_id for job_id, task in worker.tasks.items() if task in stubborn]:
+                logger.error("%s does not stop; it is left behind and will run elsewhere", job_id)
+        await worker.link.flush(FLUSH_S)
+        await asyncio.sleep(0)
+
+
+def _end_now(signum: int, frame: FrameType | None) -> None:
+    os.write(2, b"second signal: ending now, running jobs will be claimed by others\n")
+    os._exit(128 + signum)

@@ -1,0 +1,110 @@
+"""Write down how this process does, in a record of its own that no other worker can mask or delete."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import uuid
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from noteflow.infrastructure.queue import keys
+
+if TYPE_CHECKING:
+    import redis
+
+    from worker.engine.worker import Worker
+
+_STALE_S: Final = 3600
+_RUNNING_SHOWN: Final = 100
+
+
+def new_worker_id() -> str:
+    """Return an id that no other start of any worker has: host, process, and a random part."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+class Health:
+    """Know whether `worker` is ready, and say so in Redis every beat."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._started = time.time()
+
+    @property
+    def excuses(self) -> list[str]:
+        """Return why the worker would not claim now; empty when it is ready."""
+        worker = self._worker
+        excuses = [f"waiting for {reason}" for reason in worker.options.gate.reasons]
+        if worker.outage.lasts:
+            excuses.append(f"redis is away: {worker.outage.last_error}")
+        if not worker.allow_pick_jobs:
+            excuses.append("stopping")
+        return excuses
+
+    def record(self) -> dict[str, Any]:
+        """Return the worker's record; times are unix seconds."""
+        worker = self._worker
+        running = worker.leases.held
+        excuses = self.excuses
+        return {
+            "id": worker.worker_id,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": _version(),
+            "python": sys.version.split()[0],
+            "arq": _version("arq"),
+            "started": self._started,
+            "seen": time.time(),
+            "queues": list(worker.queues),
+            "functions": sorted(worker.functions),
+            "max_jobs": worker.max_jobs,
+            "running": [claim.job_id for claim in running[:_RUNNING_SHOWN]],
+            "running_count": len(running),
+            "complete": worker.jobs_complete,
+            "failed": worker.jobs_failed,
+            "retried": worker.jobs_retried,
+            "outages": worker.outage.count,
+            "last_progress": worker.last_progress,
+            "last_error": worker.last_error or worker.outage.last_error or None,
+            "ready": not excuses,
+            "excuses": excuses,
+        }
+
+    def beat(self, client: redis.Redis) -> None:
+        """Write the record; called from the lease thread, so that a blocked loop shows instead of hiding."""
+        worker = self._worker
+        now_ms = int(time.time() * 1000)
+        life_ms = int(worker.options.beat_s * 3000)
+        with client.pipeline(transaction=False) as pipe:
+            pipe.set(keys.worker(worker.worker_id), msgspec.json.encode(self.record()), px=life_ms)
+            pipe.zadd(keys.WORKERS, {worker.worker_id: now_ms})
+            pipe.zremrangebyscore(keys.WORKERS, 0, now_ms - _STALE_S * 1000)
+            pipe.execute()
+
+    async def retire(self) -> None:
+        """Remove the record of a worker that stops."""
+        if self._worker.burst:
+            return
+        async with self._worker.pool.pipeline(transaction=False) as pipe:
+            pipe.delete(keys.worker(self._worker.worker_id))
+            pipe.zrem(keys.WORKERS, self._worker.worker_id)
+            await pipe.execute()
+
+
+async def delete_line_if_last(worker: Worker) -> None:
+    """Delete the queue's line of health as Arq does, but not under workers that still live."""
+    alive_ms = int((time.time() - 3 * worker.options.beat_s) * 1000)
+    if not await worker.pool.zcount(keys.WORKERS, alive_ms, "+inf"):
+        await worker.pool.delete(worker.health_check_key)
+
+
+def _version(package: str = "noteflow") -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,143 @@
+"""Decide before its start whether a claimed job can be run, and what to do with it if not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arq.jobs import SerializationError
+from arq.utils import timestamp_ms
+from arq.worker import JobExecutionFailed
+
+from worker.engine.claims import Bury, Claim, Finish, GiveBack, Outcome, Settlement
+from worker.engine.envelope import Envelope, Unreadable, empty_envelope, read_envelope
+from worker.engine.results import result_bytes, result_life_ms
+from worker.engine.verdicts import AttemptError, error_list
+
+if TYPE_CHECKING:
+    from arq.cron import CronJob
+    from arq.worker import Function
+
+    from worker.engine.worker import Worker
+
+arq_log = logging.getLogger("arq.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Be a claimed job that can be run."""
+
+    claim: Claim
+    envelope: Envelope
+    function: Function | CronJob
+    ref: str
+    max_tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unrunnable:
+    """Be a claimed job that ends without being run, and how."""
+
+    settlement: Settlement
+    envelope: Envelope
+    outcome: Outcome
+    error: BaseException | None = None
+
+
+def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
+    """Return the job in `claim`, or how it ends because it cannot be run."""
+    nobody = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
+    if claim.body is None:
+        return _bodiless(worker, claim, nobody)
+    try:
+        envelope = read_envelope(claim, worker.deserialize)
+    except SerializationError as error:
+        arq_log.exception("deserializing job %s failed", claim.job_id)
+        return doomed(worker, claim, nobody, error, f"the body cannot be read: {error.__cause__}")
+    except Unreadable as error:
+        arq_log.error("job %s is malformed, %s", claim.job_id, error)
+        refusal = JobExecutionFailed(f"malformed job: {error}")
+        return doomed(worker, claim, nobody, refusal, f"malformed, {error}", name=error.envelope.function)
+    if not claim.is_text:
+        return doomed(worker, claim, envelope, JobExecutionFailed("job id is not UTF-8"), "the job's id is not UTF-8")
+    return _envelope_in_order(worker, claim, envelope)
+
+
+def _bodiless(worker: Worker, claim: Claim, nobody: Envelope) -> Unrunnable:
+    if claim.misshapen:
+        arq_log.warning("job %s has a body that is no string", claim.job_id)
+        wrong = JobExecutionFailed("job body is no string")
+        return doomed(worker, claim, nobody, wrong, f"arq:job:{claim.job_id} is not a string")
+    arq_log.warning("job %s expired", claim.job_id)
+    return doomed(worker, claim, nobody, JobExecutionFailed("job expired"), "its body was missing or had expired")
+
+
+def _envelope_in_order(worker: Worker, claim: Claim, envelope: Envelope) -> Job | Unrunnable:
+    age_s = (timestamp_ms() - envelope.enqueued_ms) / 1000
+    if claim.aborted:
+        arq_log.info("%6.2fs ⊘ %s:%s aborted before start", age_s, claim.job_id, envelope.function)
+        return aborted(worker, claim, envelope)
+    function = worker.functions.get(envelope.function)
+    if function is None:
+        return unknown_function(worker, claim, envelope)
+    if envelope.function in worker.paused_functions:
+        again = GiveBack(claim, tries=claim.tries - 1, delay_ms=1000)
+        return Unrunnable(again, envelope, Outcome.HANDED_BACK)
+    is_cron = hasattr(function, "next_run")
+    ref = envelope.function if is_cron else f"{claim.job_id}:{envelope.function}"
+    max_tries = worker.max_tries if function.max_tries is None else function.max_tries
+    if claim.crashes >= worker.options.max_crashes:
+        arq_log.error("%6.2fs ! %s gave up, %d workers died running it", age_s, ref, claim.crashes)
+        death = JobExecutionFailed(f"{claim.crashes} workers died running it")
+        return doomed(worker, claim, envelope, death, str(death))
+    if envelope.tries > max_tries:
+        arq_log.warning("%6.2fs ! %s max retries %d exceeded", age_s, ref, max_tries)
+        spent = JobExecutionFailed(f"max {max_tries} retries exceeded")
+        return doomed(worker, claim, envelope, spent, str(spent))
+    return Job(claim, envelope, function, ref, max_tries)
+
+
+def unknown_function(worker: Worker, claim: Claim, envelope: Envelope, *, grace_over: bool = False) -> Unrunnable:
+    """Hand back a job whose function nobody here knows; once the grace is over, end it."""
+    grace_s = worker.options.unknown_function_grace_s
+    arq_log.warning("job %s, function %r not found", claim.job_id, envelope.function)
+    if worker.burst or grace_s <= 0 or grace_over:
+        error = JobExecutionFailed(f"function {envelope.function!r} not found")
+        return doomed(worker, claim, envelope, error, f"no worker knows the function {envelope.function!r}")
+    pause_ms = int(min(grace_s / 5, 5.0) * 1000)
+    again = GiveBack(claim, tries=claim.tries - 1, delay_ms=pause_ms, grace_ms=int(grace_s * 1000))
+    return Unrunnable(again, envelope, Outcome.HANDED_BACK)
+
+
+def aborted(worker: Worker, claim: Claim, envelope: Envelope) -> Unrunnable:
+    """End a job that its producer has aborted before its start."""
+    error = asyncio.CancelledError()
+    worker.jobs_failed += 1
+    result = _failure(worker, claim, envelope, error)
+    return Unrunnable(Finish(claim, **result), envelope, Outcome.ABORTED, error)
+
+
+def doomed(
+    worker: Worker, claim: Claim, envelope: Envelope, error: Exception, reason: str, *, name: str | None = None
+) -> Unrunnable:
+    """Make a dead letter of a job that was not run."""
+    worker.jobs_failed += 1
+    attempt = AttemptError.of(error, attempt=claim.tries, worker=worker.worker_id)
+    letter = Bury(
+        claim,
+        function=name or envelope.function,
+        reason=reason.encode("utf-8", "backslashreplace").decode(),
+        errors=error_list([attempt]),
+        enqueued_ms=envelope.enqueued_ms or None,
+        **_failure(worker, claim, envelope, error),
+    )
+    return Unrunnable(letter, envelope, Outcome.DEAD, error)
+
+
+def _failure(worker: Worker, claim: Claim, envelope: Envelope, error: BaseException) -> dict[str, Any]:
+    life_ms = result_life_ms(worker, None)
+    now = timestamp_ms()
+    result = result_bytes(worker, claim, envelope, error, success=False, start_ms=now, finished_ms=now)
+    return {"result": result or b"", "life_ms": life_ms if result is not None else -1}

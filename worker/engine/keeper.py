@@ -1,0 +1,53 @@
+"""Keep the bodies of waiting jobs alive: stock producers give them 24 hours, and a backlog may be longer.
+
+Only what has been due for 20 hours and more is touched, so an `_expires` that a producer chose is obeyed, unless it
+chose almost a day. One worker of the fleet does it, once an hour, in pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from noteflow.infrastructure.queue import keys
+
+if TYPE_CHECKING:
+    from worker.engine.worker import Worker
+
+logger = logging.getLogger("worker.engine")
+
+EVERY_S: Final = 3600
+OLD_S: Final = 20 * 3600
+_PAGE: Final = 500
+
+
+async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
+    """Take the end off the lives of long due bodies, if nobody has within the hour; return of how many."""
+    now = time.time() if now_s is None else now_s
+    if now < worker.next_keeping_s:
+        return 0
+    worker.next_keeping_s = now + EVERY_S / 6
+    if not await worker.pool.set(keys.KEEPER, worker.worker_id, nx=True, ex=EVERY_S):
+        return 0
+    kept = 0
+    for queue in worker.queues:
+        kept += await _keep(worker, queue, (now - OLD_S) * 1000)
+    if kept:
+        logger.warning("%d jobs have waited for most of a day; their bodies no longer expire", kept)
+    return kept
+
+
+async def _keep(worker: Worker, queue: str, before_ms: float) -> int:
+    kept, start = 0, 0
+    while True:
+        page = await worker.pool.zrangebyscore(queue, "-inf", before_ms, start=start, num=_PAGE)
+        if not page:
+            return kept
+        async with worker.pool.pipeline(transaction=False) as pipe:
+            for key in page:
+                pipe.persist(keys.JOB_PREFIX.encode() + key)
+            kept += sum(await pipe.execute())
+        start += len(page)
+        await asyncio.sleep(0)

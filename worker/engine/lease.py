@@ -1,0 +1,158 @@
+"""Keep the leases of running jobs from a thread, so that a job that blocks the event loop does not lose its own.
+
+The thread has a connection of its own and shares three things with the loop: a dictionary of claims (each operation on
+it is atomic), their deadlines, and `call_soon_threadsafe`. It renews every third of a lease. A claim past its
+deadline is no longer renewed: its job has ignored its timeout, and somebody else may have it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError
+
+from worker.engine.outage import UNREACHABLE, Backoff, Outage
+from worker.engine.scripts import script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from worker.engine.claims import Claim
+
+logger = logging.getLogger("worker.engine")
+
+_CHUNK = 500
+
+
+class LeaseKeeper:
+    """Renew what is held until it is dropped; tell `lost` (in the loop) which claims are somebody else's now.
+
+    `beat` is called from the thread with the client every `beat_s`, to write the worker's record.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        queues: Sequence[str],
+        *,
+        lease_s: float,
+        lost: Callable[[Claim], None],
+        outage: Outage,
+        beat: Callable[[Any], None] | None = None,
+        beat_s: float = 10.0,
+    ) -> None:
+        self._connect = connect
+        self._queues = tuple(queues)
+        self._lease_s = lease_s
+        self._lost = lost
+        self._outage = outage
+        self._beat = beat
+        self._beat_s = beat_s
+        self._next_beat = 0.0
+        self._held: dict[int, Claim] = {}
+        self._wake = threading.Event()
+        self._stopping = False
+        self._rounds = 0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def held(self) -> list[Claim]:
+        """Return the claims whose leases are being renewed."""
+        return list(self._held.values())
+
+    @property
+    def rounds(self) -> int:
+        """Count the renewals that succeeded."""
+        return self._rounds
+
+    def hold(self, claim: Claim) -> None:
+        """Renew the lease of `claim` from now on."""
+        self._held[id(claim)] = claim
+
+    def drop(self, claim: Claim) -> None:
+        """Renew it no more."""
+        self._held.pop(id(claim), None)
+
+    def start(self) -> None:
+        """Start the thread, unless it runs."""
+        if self._thread is None:
+            self._stopping = False
+            self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+            self._thread.start()
+
+    def renew_soon(self) -> None:
+        """Renew now rather than when the next third is over."""
+        self._wake.set()
+
+    def stop(self, within_s: float = 1.0) -> None:
+        """End the thread; a call that hangs is left behind."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(within_s)
+            self._thread = None
+
+    def _run(self) -> None:
+        client = self._connect()
+        backoff = Backoff()
+        pause_s = self._pause_s()
+        try:
+            while True:
+                self._wake.wait(pause_s)
+                self._wake.clear()
+                if self._stopping:
+                    return
+                try:
+                    self._round(client)
+                    backoff.reset()
+                    pause_s = self._pause_s()
+                except UNREACHABLE as error:
+                    self._outage.failed(error)
+                    client.connection_pool.disconnect()
+                    pause_s = backoff.next_s()
+                except Exception:
+                    logger.exception("renewing leases failed")
+                    pause_s = backoff.next_s()
+        finally:
+            client.close()
+            client.connection_pool.disconnect()
+
+    def _pause_s(self) -> float:
+        return min(self._lease_s / 3, self._beat_s) if self._beat else self._lease_s / 3
+
+    def _round(self, client: Any) -> None:
+        now = time.monotonic()
+        claims = []
+        for claim in list(self._held.values()):
+            if claim.deadline_s is not None and now > claim.deadline_s:
+                self._held.pop(id(claim), None)
+                logger.error("%s runs past its timeout and does not stop: its lease is given up", claim.job_id)
+            else:
+                claims.append(claim)
+        for start in range(0, len(claims), _CHUNK):
+            self._renew(client, claims[start : start + _CHUNK])
+        if self._beat is not None and now >= self._next_beat:
+            self._beat(client)
+            self._next_beat = now + self._beat_s * 0.9
+        if claims or self._beat:
+            self._outage.answered()
+        self._rounds += 1
+
+    def _renew(self, client: Any, claims: list[Claim]) -> None:
+        args: list[Any] = [int(self._lease_s * 1000)]
+        for claim in claims:
+            args += (claim.queue, claim.key, claim.token)
+        command = script("renew").call(self._queues, args)
+        try:
+            lost = client.execute_command(*command)
+        except NoScriptError:
+            client.script_load(script("renew").text)
+            lost = client.execute_command(*command)
+        for key in lost:
+            for claim in claims:
+                # Dropped meanwhile: it has ended by itself, and that is why it was not found.
+                if claim.key == key and self._held.pop(id(claim), None) is not None:
+                    self._lost(claim)

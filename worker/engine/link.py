@@ -1,0 +1,206 @@
+"""Hold the worker's one conversation with Redis: endings go out in groups, claims come back in batches.
+
+Everything that ended while the last call was under way travels with the next one, so a busy worker makes one round
+trip for many jobs. Endings are kept until Redis has answered: they are fenced and may be sent twice. A claim is asked
+for anew instead, and what an unanswered claim took is handed back (`recover.lua`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from worker.engine import wire
+from worker.engine.claims import Batch, Settlement, Status
+from worker.engine.outage import UNREACHABLE, Backoff, Outage
+from worker.engine.scripts import script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from worker.engine.options import Options
+    from worker.engine.wire import Request
+
+logger = logging.getLogger("worker.engine")
+
+GROUP: Final = 200
+"""At most so many endings in one call: longer would keep the server from others."""
+
+
+class Link:
+    """Carry settlements and claims; one call at a time is under way, and nobody waits for a timer.
+
+    `pool` returns the client in use, `evicted` is told which dead letters had to make room.
+    """
+
+    def __init__(
+        self,
+        pool: Callable[[], Any],
+        queues: Sequence[str],
+        worker_id: str,
+        options: Options,
+        outage: Outage,
+    ) -> None:
+        self._pool = pool
+        self._queues = tuple(queues)
+        self._worker_id = worker_id
+        self._options = options
+        self._outage = outage
+        self._waiting: deque[Settlement] = deque()
+        self._request: tuple[Request, asyncio.Future[Batch]] | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._tokens = count(1)
+        self._unanswered: list[str] = []
+        self._offset_ms: float | None = None
+        self._closed = False
+
+    @property
+    def backlog(self) -> int:
+        """Return how many endings wait to be recorded."""
+        return len(self._waiting)
+
+    def settle(self, settlement: Settlement) -> None:
+        """Send an ending with the next call; `settlement.wait()` answers when it is recorded."""
+        self._waiting.append(settlement)
+        self._start()
+
+    async def claim(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes] = ()) -> Batch:
+        """Claim up to `limit` due jobs (or `ids`, if due); raise what the connection raises."""
+        for token in self._unanswered[:]:
+            await self._recover(token)
+        token = f"{self._worker_id}:{next(self._tokens)}"
+        request = wire.Request(token, limit, tuple(reserves), aborts, tuple(ids))
+        answer: asyncio.Future[Batch] = asyncio.get_running_loop().create_future()
+        while self._request is not None:
+            await asyncio.wait([self._request[1]])
+        self._request = (request, answer)
+        self._start()
+        return await answer
+
+    async def flush(self, within_s: float) -> None:
+        """Wait until every ending is recorded, at most `within_s`; then give up on the rest, whose leases will end."""
+        self._start()
+        if self._pump is not None:
+            await asyncio.wait([self._pump], timeout=within_s)
+        if self._waiting:
+            logger.error("%d endings could not be recorded; the jobs will run again", len(self._waiting))
+        self._closed = True
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait([self._pump])
+        while self._waiting:
+            self._waiting.popleft().settle(Status.UNSENT)
+        self._closed = False
+
+    def _start(self) -> None:
+        if (self._pump is None or self._pump.done()) and (self._waiting or self._request) and not self._closed:
+            self._pump = asyncio.get_running_loop().create_task(self._talk())
+
+    async def _talk(self) -> None:
+        backoff = Backoff()
+        while self._waiting or self._request:
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
+            request, self._request = self._request, None
+            try:
+                await self._turn(group, request)
+                backoff.reset()
+            except UNREACHABLE as error:
+                self._outage.failed(error)
+                self._put_back(group)
+                if self._waiting:
+                    await asyncio.sleep(backoff.next_s())
+            except BaseException:
+                self._put_back(group)
+                raise
+
+    def _put_back(self, group: list[Settlement]) -> None:
+        self._waiting.extendleft(s for s in reversed(group) if s.status is None)
+
+    async def _turn(self, group: list[Settlement], request: tuple[Request, asyncio.Future[Batch]] | None) -> None:
+        calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
+        if request is not None:
+            calls.append(self._claim_call(request[0]))
+        try:
+            answers = await self._send([call.command for call in calls])
+        except BaseException as error:
+            if request is not None:
+                self._refuse(request, error)
+            raise
+        failure: BaseException | None = None
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, BaseException):
+                failure = failure or answer
+                if request is not None and not call.settlements:
+                    self._refuse(request, answer)
+            elif call.settlements:
+                self._report(wire.apply(call, answer))
+            elif request is not None:
+                self._accept(request, answer)
+        if failure is not None:
+            raise failure
+        self._outage.answered()
+
+    async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        async with asyncio.timeout(self._options.command_timeout_s):
+            answers = await self._execute(commands)
+            unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if unknown:
+                for name in wire.SCRIPTS:
+                    await self._pool().script_load(script(name).text)
+                # Only these: a claim that was answered must not be made twice.
+                for i, answer in zip(unknown, await self._execute([commands[i] for i in unknown]), strict=True):
+                    answers[i] = answer
+        return answers
+
+    async def _execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [await self._pool().execute_command(*commands[0])]
+            except ResponseError as error:
+                return [error]
+        async with self._pool().pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
+            return answers
+
+    def _claim_call(self, request: Request) -> wire.Call:
+        # A server that hung may come to this call after we gave up on it: it must take nothing then.
+        not_after = 0 if self._offset_ms is None else wire.now_ms() + self._offset_ms + self._patience_ms
+        return wire.claim_call(request, self._queues, self._options, int(not_after))
+
+    @property
+    def _patience_ms(self) -> float:
+        return self._options.command_timeout_s * 1000
+
+    def _accept(self, request: tuple[Request, asyncio.Future[Batch]], answer: Any) -> None:
+        batch = wire.read_batch(answer, request[0].token)
+        self._offset_ms = batch.now_ms - wire.now_ms()
+        if not request[1].done():
+            request[1].set_result(batch)
+        else:
+            self._unanswered.append(request[0].token)
+
+    def _refuse(self, request: tuple[Request, asyncio.Future[Batch]], error: BaseException) -> None:
+        if not isinstance(error, ResponseError):
+            self._unanswered.append(request[0].token)
+        if not request[1].done():
+            request[1].set_exception(error if isinstance(error, Exception) else ConnectionError("stopped"))
+
+    async def _recover(self, token: str) -> None:
+        command = script("recover").call(self._queues, (token, int(self._options.lease_s * 1000)))
+        answers = await self._send([command])
+        if isinstance(answers[0], BaseException):
+            raise answers[0]
+        self._unanswered.remove(token)
+        if answers[0]:
+            logger.warning("handed back %d jobs whose claim was cut off", answers[0])
+
+    def _report(self, evicted: list[str]) -> None:
+        for job_id in evicted:
+            logger.error("dead letter %r gave way to newer ones: max_dead_letters is reached", job_id)

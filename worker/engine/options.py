@@ -1,0 +1,51 @@
+"""Hold what our worker can be told beyond what Arq's can."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from worker.engine.gate import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.engine.claims import Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Knobs of the engine, each with its unit in its name.
+
+    - `more_queues`: served after ``queue_name``, in this order of priority.
+    - `lower_queue_share`: the part of the slots that each lower queue gets whatever is due above it.
+    - `lease_s`: a job whose worker died is claimed by another within this time plus one second.
+    - `overrun_s`: how long a job may ignore its timeout before its lease is given up.
+    - `command_timeout_s`: after this long without an answer a connection counts as dead.
+    - `idle_poll_s`: an idle worker looks into the queue this often although nobody called it.
+    - `max_crashes`: so many deaths of workers running a job make it a dead letter.
+    - `max_dead_letters`: beyond, the oldest give way, which is logged and counted; 0 keeps all.
+    - `unknown_function_grace_s`: a job of an unknown function is handed back for so long, since a deploy may be
+      under way, before it becomes a dead letter. Not in burst mode, where nobody deploys.
+    - `claim_limit`, `claim_bytes`: no claim takes more jobs, or (but for the last job) more bytes of bodies.
+    - `log_arguments`: whether the line of a job's start shows its arguments, as Arq's does.
+    - `beat_s`: how often the worker writes its record.
+    - `gate`: shared with the application, see `Gate`.
+    - `on_ending`: called after each job's ending is recorded; what it raises is logged.
+    """
+
+    more_queues: tuple[str, ...] = ()
+    lower_queue_share: float = 0.1
+    lease_s: float = 10.0
+    overrun_s: float = 5.0
+    command_timeout_s: float = 5.0
+    idle_poll_s: float = 1.0
+    max_crashes: int = 3
+    max_dead_letters: int = 100_000
+    unknown_function_grace_s: float = 30.0
+    claim_limit: int = 100
+    claim_bytes: int = 16 * 1024 * 1024
+    log_arguments: bool = True
+    beat_s: float = 10.0
+    gate: Gate = field(default_factory=Gate)
+    on_ending: Callable[[Ending], None] | None = None

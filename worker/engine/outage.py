@@ -1,0 +1,66 @@
+"""Say once that Redis is away, and once that it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import Final
+
+from redis.exceptions import RedisError
+
+logger = logging.getLogger("worker.engine")
+
+UNREACHABLE: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError, EOFError)
+"""What any call to Redis may raise that waiting can cure: also a full, read-only, loading or hung server."""
+
+
+class Outage:
+    """Remember whether Redis answers, for the health record and so that an outage makes two log lines, not thousands.
+
+    Everybody who talks to Redis reports here; it counts as back with the first answer to a write.
+    """
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.last_error = ""
+        self.count = 0
+
+    @property
+    def lasts(self) -> bool:
+        """Tell whether the last thing heard from Redis was an error."""
+        return self.since is not None
+
+    def failed(self, error: BaseException) -> None:
+        """Report an error of the connection or the server."""
+        self.last_error = f"{type(error).__name__}: {error}"[:300]
+        if self.since is None:
+            self.since = time.monotonic()
+            self.count += 1
+            logger.warning("redis is away, holding on to results and waiting: %s", self.last_error)
+
+    def answered(self) -> None:
+        """Report that a write succeeded."""
+        if self.since is not None:
+            logger.warning("redis is back after %.1fs", time.monotonic() - self.since)
+            self.since = None
+
+
+class Backoff:
+    """Give the pauses between attempts to reach Redis: short, doubling, with jitter, never above `most_s`."""
+
+    def __init__(self, first_s: float = 0.05, most_s: float = 0.5) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._next_s = first_s
+
+    def reset(self) -> None:
+        """Begin anew after a success."""
+        self._next_s = self._first_s
+
+    def next_s(self) -> float:
+        """Return the next pause in seconds."""
+        pause = self._next_s
+        self._next_s = min(self._next_s * 2, self._most_s)
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

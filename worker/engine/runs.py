@@ -1,0 +1,76 @@
+"""Keep count of what runs: slots, tasks and leases, each given up exactly once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from worker.engine.claims import Cause
+from worker.engine.run import run_claim
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from worker.engine.claims import Claim
+    from worker.engine.worker import Worker
+
+logger = logging.getLogger("worker.engine")
+
+
+class Runs:
+    """Be the running jobs of `worker`; `begun` counts all there ever were."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.begun = 0
+
+    def start(self, claim: Claim) -> None:
+        """Run a claimed job in a task of its own, with its lease renewed meanwhile."""
+        worker = self._worker
+        worker.leases.hold(claim)
+        worker.leases.start()
+        worker.job_counter += 1
+        self.begun += 1
+        task = worker.loop.create_task(run_claim(worker, claim))
+        worker.tasks[claim.job_id] = task
+        task.add_done_callback(lambda done: self._ended(claim, done))
+
+    def _ended(self, claim: Claim, task: asyncio.Task[None]) -> None:
+        worker = self._worker
+        if worker.tasks.get(claim.job_id) is task:
+            del worker.tasks[claim.job_id]
+        self.release_slot(claim)
+        self.drop(claim)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            worker.last_error = repr(error)[:300]
+            logger.error("the run of %s broke off; it will run again elsewhere", claim.job_id, exc_info=error)
+
+    def release_slot(self, claim: Claim) -> None:
+        """Let another job begin: the function of this one has ended, though its ending may be on its way."""
+        if claim.holds_slot:
+            claim.holds_slot = False
+            self._worker.job_counter -= 1
+            self._worker.wanted.set()
+
+    def drop(self, claim: Claim) -> None:
+        """Stop renewing the lease of an ended claim."""
+        self._worker.leases.drop(claim)
+
+    def lease_until(self, claim: Claim, timeout_s: float | None) -> None:
+        """Set when the lease of a starting job is given up although it still runs."""
+        if timeout_s is not None:
+            claim.deadline_s = time.monotonic() + timeout_s + self._worker.options.overrun_s
+
+    def lost_elsewhere(self, claim: Claim) -> None:
+        """Stop a run whose job somebody else has claimed; called from the lease thread."""
+        try:
+            self._worker.loop.call_soon_threadsafe(self._lose, claim)
+        except RuntimeError:
+            logger.debug("the loop has ended before a lease was reported lost")
+
+    def _lose(self, claim: Claim) -> None:
+        if claim.cause is None and claim.task is not None:
+            claim.cause = Cause.LOST
+            claim.task.cancel()

@@ -1,0 +1,67 @@
+-- Put claimed jobs back into their queues, to run again: at their old place, or after a delay.
+--
+-- KEYS   the queues
+-- ARGV   eight a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
+--        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown)
+-- writes the queues, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, the life of arq:job:<id>;
+--        deletes arq:in-progress:<id>
+--
+-- returns one number a job: 1 put back, 0 not ours any more, nothing done, 3 the grace is over, nothing done
+local RETRY_LIFE_S = 88400
+local DAY_MS = 86400000
+local ERRORS_KEPT = 20
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local answers = {}
+
+local function ours(queue, id, token)
+  local owner = redis.pcall('GET', 'arq:in-progress:' .. id)
+  if owner == token then
+    return true
+  end
+  local score = owner == false and redis.call('ZSCORE', queue, id)
+  return score and tonumber(score) ~= math.floor(tonumber(score))
+end
+
+local function grace_over(id, grace)
+  if grace == '' then
+    return false
+  end
+  local key = 'arq:unknown:' .. id
+  redis.call('SET', key, now, 'NX', 'PX', grace * 2)
+  local since = redis.pcall('GET', key)
+  return type(since) ~= 'string' or now - tonumber(since) >= tonumber(grace)
+end
+
+for i = 1, #ARGV, 8 do
+  local queue, id, token, tries = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local delay, score, failure, grace = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+  if not ours(queue, id, token) then
+    answers[#answers + 1] = 0
+  elseif grace_over(id, grace) then
+    answers[#answers + 1] = 3
+  else
+    redis.call('DEL', 'arq:in-progress:' .. id)
+    if tries > 0 then
+      redis.call('SET', 'arq:retry:' .. id, tries, 'EX', RETRY_LIFE_S)
+    else
+      redis.call('DEL', 'arq:retry:' .. id)
+    end
+    if failure ~= '' then
+      local key = 'arq:errors:' .. id
+      redis.pcall('RPUSH', key, failure)
+      redis.pcall('LTRIM', key, -ERRORS_KEPT, -1)
+      redis.call('EXPIRE', key, RETRY_LIFE_S)
+    end
+    local due = delay == '' and tonumber(score) or now + tonumber(delay)
+    -- A body must not run out of life while its job waits for a try that was promised.
+    local life = redis.call('PTTL', 'arq:job:' .. id)
+    if delay ~= '' and life >= 0 and life < tonumber(delay) + DAY_MS / 24 then
+      redis.call('PEXPIRE', 'arq:job:' .. id, tonumber(delay) + DAY_MS)
+    end
+    redis.call('ZADD', queue, string.format('%.0f', due), id)
+    answers[#answers + 1] = 1
+  end
+end
+return answers

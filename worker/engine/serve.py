@@ -1,0 +1,161 @@
+"""Decide when to claim: while there is room and work, at once; else when called."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+from worker.engine.keeper import keep_bodies
+from worker.engine.outage import UNREACHABLE, Backoff
+from worker.engine.wake import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis.asyncio.connection import AbstractConnection
+
+    from worker.engine.claims import Batch
+    from worker.engine.worker import Worker
+
+logger = logging.getLogger("worker.engine")
+
+BACKLOG_LIMIT: Final = 2_000
+"""With so many endings waiting to be recorded, nothing more is claimed."""
+
+BURST_PAUSE_S: Final = 0.02
+
+
+async def burst(worker: Worker) -> None:
+    """Run what is due until the queues are empty, or ``max_burst_jobs`` have been started."""
+    while True:
+        worker.wanted.clear()
+        await worker._poll_iteration()
+        if 0 <= worker.max_burst_jobs <= worker._jobs_started():
+            break
+        if not worker.tasks and await _all_empty(worker):
+            break
+        if worker.job_counter >= worker.max_jobs or not worker.allow_pick_jobs or not worker.tasks:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(worker.wanted.wait(), max(worker.poll_delay_s, BURST_PAUSE_S))
+        else:
+            await asyncio.wait(worker.tasks.values(), timeout=max(worker.poll_delay_s, BURST_PAUSE_S))
+    await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+
+
+async def _all_empty(worker: Worker) -> bool:
+    for queue in worker.queues:
+        if await worker.pool.zcard(queue):
+            return False
+    return True
+
+
+async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> None:
+    """Claim and start jobs until cancelled; no fault of Redis ends it."""
+    watcher = Watcher(
+        connect,
+        worker.queues,
+        due=worker.wanted.set,
+        idle_poll_s=worker.options.idle_poll_s,
+        patience_s=worker.options.command_timeout_s,
+    )
+    worker.leases.start()
+    async with asyncio.TaskGroup() as helpers:
+        watching = helpers.create_task(watcher.run())
+        beating = helpers.create_task(_beat(worker))
+        try:
+            await _claim_for_ever(worker, watcher)
+        finally:
+            watching.cancel()
+            beating.cancel()
+
+
+async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
+    backoff = Backoff()
+    outages = 0
+    while True:
+        await _may_claim(worker)
+        worker.wanted.clear()
+        if worker.outage.count != outages and not worker.outage.lasts:
+            outages = worker.outage.count
+            await _after_outage(worker)
+            continue
+        limit = min(worker.max_jobs - worker.job_counter, worker.queue_read_limit, worker.options.claim_limit)
+        try:
+            batch = await worker.claim(limit)
+            backoff.reset()
+        except UNREACHABLE as error:
+            worker.outage.failed(error)
+            await asyncio.sleep(backoff.next_s())
+            continue
+        if not batch.more:
+            watcher.hunger(in_vain=not batch.claims)
+            await _called(worker, watcher, batch)
+
+
+async def _may_claim(worker: Worker) -> None:
+    """Wait for a free slot, an open gate, and room for endings."""
+    while True:
+        await worker.options.gate.wait_open()
+        full = worker.job_counter >= worker.max_jobs or worker.link.backlog >= BACKLOG_LIMIT
+        if worker.allow_pick_jobs and not full:
+            return
+        worker.wanted.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(worker.wanted.wait(), 0.1 if worker.link.backlog else None)
+
+
+async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:
+    """Wait until there may be work: Redis calls, or the next job that the claim has seen comes due, or the poll."""
+    timeout_s: float | None = None
+    if not watcher.watching:
+        timeout_s = worker.poll_delay_s or 0.01
+        if not watcher.refused:
+            timeout_s = min(timeout_s, 0.1)
+    if batch.next_due_ms is not None:
+        ahead_s = max((batch.next_due_ms - batch.now_ms) / 1000, 0.001)
+        timeout_s = ahead_s if timeout_s is None else min(timeout_s, ahead_s)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(worker.wanted.wait(), timeout_s)
+
+
+async def _after_outage(worker: Worker) -> None:
+    """Let everybody renew their leases before anybody claims: after a long outage all have run out."""
+    rounds = worker.leases.rounds
+    worker.leases.renew_soon()
+    deadline = time.monotonic() + 1.0
+    while worker.leases.rounds == rounds and time.monotonic() < deadline:  # noqa: ASYNC110 - counted in a thread
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - jitter, not a secret
+
+
+async def _beat(worker: Worker) -> None:
+    """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
+    pause_s = max(worker.poll_delay_s, 0.5)
+    while True:
+        try:
+            if worker.allow_abort_jobs:
+                await worker._cancel_aborted_jobs()
+            await worker.heart_beat()
+            await keep_bodies(worker)
+        except UNREACHABLE as error:
+            worker.outage.failed(error)
+        except Exception:
+            logger.exception("the worker's beat failed")
+        await asyncio.sleep(pause_s)
+
+
+def reserves(worker: Worker, limit: int) -> list[int]:
+    """Return for each queue how many of `limit` slots the queues before it must leave to it, if it has due jobs."""
+    running = [0] * len(worker.queues)
+    for claim in worker.leases.held:
+        if claim.holds_slot:
+            running[claim.queue - 1] += 1
+    share = worker.options.lower_queue_share * worker.max_jobs
+    if len(worker.queues) == 1:
+        return [0]
+    due_share = int(share) + (random.random() < share % 1)  # noqa: S311 - a fair coin for fractions of a slot
+    return [0] + [min(max(due_share - taken, 0), limit) for taken in running[1:]]

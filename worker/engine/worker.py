@@ -1,0 +1,186 @@
+"""Be Arq's worker, with the same arguments and the same wire, and a fleet's speed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import signal
+from typing import TYPE_CHECKING, Any
+
+import arq.worker
+from arq.connections import log_redis_info
+
+from noteflow.infrastructure.queue import codec
+from worker.engine.compat import check_arq, signature_with_options
+from worker.engine.connections import open_pool, thread_client, wake_connection
+from worker.engine.cron import enqueue_due
+from worker.engine.drain import Drain
+from worker.engine.health import Health, delete_line_if_last, new_worker_id
+from worker.engine.lease import LeaseKeeper
+from worker.engine.link import Link
+from worker.engine.options import Options
+from worker.engine.outage import UNREACHABLE, Outage
+from worker.engine.runs import Runs
+from worker.engine.serve import burst, reserves, serve
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from signal import Signals
+
+    from worker.engine.claims import Batch
+
+logger = logging.getLogger("worker.engine")
+arq_log = logging.getLogger("arq.worker")
+
+
+class Worker(arq.worker.Worker):
+    """Run jobs as `arq.worker.Worker` does, and keep running them when things go wrong.
+
+    Takes Arq's arguments, and `options` (see `Options`) for what Arq has no name for. ``job_completion_wait`` is the
+    time a drain waits. Without ``job_serializer`` and ``job_deserializer`` it speaks what an Arq pool without them
+    speaks: pickles, of plain data only; and JSON. Give it `codec.job_serializer` and `codec.job_deserializer` to
+    write JSON and read all three.
+
+    What a job's function may raise, beside Arq's `Retry`: `HandBack`, to run again later without counting the try;
+    `Refused`, to become a dead letter now. Any other exception ends the job as in Arq, and leaves a dead letter.
+
+    What an application may use while it runs: ``options.gate`` to hold back claiming while a dependency is away;
+    ``options.on_ending`` to hear of every ending; `worker_id`, unique per start; `ready`, and why not: `excuses`.
+    """
+
+    # What `arq.worker.get_kwargs` reads to find a WorkerSettings' attributes.
+    __signature__ = signature_with_options(arq.worker.Worker)
+
+    def __init__(self, functions: Any = (), *, options: Options | None = None, **arq_arguments: Any) -> None:
+        check_arq()
+        self._drain = Drain(self)
+        super().__init__(functions, **arq_arguments)
+        self.options = options or Options()
+        self.queues = (self.queue_name, *self.options.more_queues)
+        self.worker_id = new_worker_id()
+        self.paused_functions: frozenset[str] = frozenset()
+        self.last_progress: float | None = None
+        self.last_error: str | None = None
+        self.outage = Outage()
+        self.wanted = asyncio.Event()
+        self.link = Link(lambda: self.pool, self.queues, self.worker_id, self.options, self.outage)
+        self.health = Health(self)
+        self.runs = Runs(self)
+        self.leases = LeaseKeeper(
+            lambda: thread_client(self.pool.connection_pool, min(2.0, self.options.lease_s / 3)),
+            self.queues,
+            lease_s=self.options.lease_s,
+            lost=self.runs.lost_elsewhere,
+            outage=self.outage,
+            beat=None if self.burst else self.health.beat,
+            beat_s=self.options.beat_s,
+        )
+        self.speaks_pickle = self.job_deserializer is None
+        self.deserialize = self.job_deserializer or _read_pickle_or_json
+        self.serialize = self.job_serializer or (codec.job_serializer if self.speaks_pickle else pickle.dumps)
+        self.next_keeping_s = 0.0
+
+    async def claim(self, limit: int, ids: list[bytes] | None = None) -> Batch:
+        """Claim up to `limit` due jobs and start them; raise what the connection raises."""
+        batch = await self.link.claim(
+            limit, reserves(self, limit), aborts=self.allow_abort_jobs, ids=[] if ids is None else ids
+        )
+        self.paused_functions = batch.paused_functions
+        for claim in batch.claims:
+            self.runs.start(claim)
+        return batch
+
+    async def main(self) -> None:
+        """Open the pool, start up, and run jobs until stopped, or in burst mode until there is none."""
+        if self._pool is None:
+            self._pool = await open_pool(self)
+        arq_log.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
+        try:
+            await log_redis_info(self.pool, arq_log.info)
+        except UNREACHABLE as error:
+            if self.burst:
+                raise
+            self.outage.failed(error)
+        self.ctx["redis"] = self.pool
+        if self.on_startup:
+            await self.on_startup(self.ctx)
+        if self.burst:
+            await burst(self)
+        else:
+            await serve(self, lambda: wake_connection(self.pool.connection_pool, self.options.command_timeout_s))
+
+    async def _poll_iteration(self) -> None:
+        limit = min(self.max_jobs - self.job_counter, self.queue_read_limit, self.options.claim_limit)
+        if self.burst and self.max_burst_jobs >= 0:
+            limit = min(limit, self.max_burst_jobs - self._jobs_started())
+            if limit < 1 and self._jobs_started() >= self.max_burst_jobs:
+                return
+        if self.allow_pick_jobs and limit > 0:
+            await self.claim(limit)
+        if self.allow_abort_jobs:
+            await self._cancel_aborted_jobs()
+        await self.heart_beat()
+
+    def _jobs_started(self) -> int:
+        return self.runs.begun
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim and start those of `job_ids` that are due and that nobody runs."""
+        free = self.max_jobs - self.job_counter
+        if free > 0 and job_ids:
+            await self.claim(free, job_ids[:free])
+
+    async def _cancel_aborted_jobs(self) -> None:
+        if not self.job_tasks:
+            return
+        marked = await self.pool.zmscore("arq:abort", list(self.job_tasks))
+        aborted = [job_id for job_id, mark in zip(list(self.job_tasks), marked, strict=False) if mark is not None]
+        for job_id in aborted:
+            task = self.job_tasks.get(job_id)
+            if task is not None:
+                self.aborting_tasks.add(job_id)
+                task.cancel()
+        if aborted:
+            await self.pool.zrem("arq:abort", *aborted)
+
+    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
+        """Enqueue the cron jobs that fall due within the window, each tick once in the fleet."""
+        await enqueue_due(self, n, delay * num_windows)
+
+    def _add_signal_handler(self, signum: Signals, handler: Any) -> None:
+        super()._add_signal_handler(signum, lambda received: self._drain.on_signal(received, handler))
+
+    def handle_sig(self, signum: Signals) -> None:
+        """Stop now: running jobs are handed back, and their tries with them."""
+        self._drain.hand_back_all()
+        super().handle_sig(signum)
+
+    async def _wait_for_tasks_to_complete(self, signum: Signals) -> None:
+        await self._drain.wait(signum, self._job_completion_wait)
+
+    async def close(self) -> None:
+        """Record every ending, end the helpers, run ``on_shutdown`` and close the pool, whatever fails in between."""
+        if not self._handle_signals:
+            self.handle_sig(signal.SIGUSR1)
+        if self._pool is None:
+            return
+        await self._drain.settle()
+        self.leases.stop()
+        try:
+            await self.health.retire()
+            await delete_line_if_last(self)
+        except UNREACHABLE as error:
+            logger.warning("the worker's record could not be removed, it will expire: %s", error)
+        try:
+            if self.on_shutdown:
+                await self.on_shutdown(self.ctx)
+        finally:
+            pool, self._pool = self.pool, None
+            await pool.aclose(close_connection_pool=True)
+
+
+def _read_pickle_or_json(raw: bytes) -> dict[str, Any]:
+    if codec.codec_of(raw) is codec.Codec.MSGPACK:
+        raise codec.CodecError("this worker was given no job_deserializer that reads msgpack")
+    return codec.deserialize(raw)
