@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,8 @@ def demo(
     lost, doubled, changed or out of order, with 2 if it could not be tried.
     """
     settings = read_settings()
+    # A supervisor's or a CI's way to say Ctrl-C: what was started has to be cleared away then too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options(seconds, kill, _if_set(settings, "database_url"), _if_set(settings, "redis_url"))
     try:
         sound = run_demo(_transcripts(files), options, _console())

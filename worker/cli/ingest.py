@@ -15,6 +15,7 @@ from noteflow.domain.errors import NoteflowError
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from noteflow.infrastructure.queue.answers import Enqueued
 from noteflow.infrastructure.queue.client import JobClient
 from worker.cli.reading import read_settings
 from worker.settings import Settings
@@ -50,7 +51,10 @@ async def _ingest(settings: Settings, transcript: Transcript, title: str, existi
     async with JobClient.from_url(settings.redis_url.get_secret_value(), queue_name=settings.queue_name) as client:
         answers = await client.enqueue_many(_commands(transcript, meeting_id))
     jobs = sum(len(answer.job_ids) for answer in answers)
-    typer.echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
+    if any(isinstance(answer, Enqueued) for answer in answers):
+        typer.echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
+    else:
+        typer.echo(f"nothing new: all {jobs} jobs are known already")
 
 
 async def _create(settings: Settings, title: str) -> MeetingId:

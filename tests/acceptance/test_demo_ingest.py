@@ -1,0 +1,75 @@
+"""`python -m worker ingest`: the producer's half, for workers that run elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+
+from noteflow.domain.value_objects import MeetingId, MeetingState
+from noteflow.infrastructure.persistence.engine import create_engine
+from worker.demo.store import Store
+from worker.demo.verdict import judge
+from worker.transcripts import read_transcript
+from worker.transcripts.segments import segments_of
+
+REVIEW = Path(__file__).parents[2] / "examples" / "operations-review.json"
+
+
+def worker(*arguments: str | Path, **environment: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+async def test_a_file_ingested_twice_is_stored_once_word_for_word(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "MEETINGS_DIR": str(tmp_path)}
+
+    said = worker("ingest", REVIEW, "--title", "Überblick", **urls)
+    worker("run", "--burst", **urls)
+    meeting_id = MeetingId(UUID(said.split()[1]))
+    again = worker("ingest", REVIEW, "--meeting", str(meeting_id), **urls)
+    worker("run", "--burst", **urls)
+
+    expected = segments_of(read_transcript(REVIEW), meeting_id)
+    assert f"{len(expected)} segments and 4 changes of state enqueued as 5 jobs" in said
+    assert "all 5 jobs are known already" in again
+    engine = create_engine(database_url)
+    try:
+        stored = await Store(engine, tmp_path).read(meeting_id, clock_lead_s=0.0)
+    finally:
+        await engine.dispose()
+    assert judge(expected, stored.segments).sound
+    assert stored.meeting is not None
+    assert (stored.meeting.title, stored.meeting.state, stored.meeting.version) == (
+        "Überblick",
+        MeetingState.COMPLETED,
+        5,
+    )
+
+
+def test_without_a_database_it_says_so_without_a_password() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "worker", "ingest", REVIEW],
+        env={**os.environ, "DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:1/x"},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("ingest: ")
+    assert "hunter2" not in run.stderr
+    assert "Traceback" not in run.stderr
