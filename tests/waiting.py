@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def eventually(predicate: Callable[[], T | Awaitable[T]], *, within_s: float = 10.0, every_s: float = 0.01) -> T:
+@overload
+async def eventually(predicate: Callable[[], Awaitable[T]], *, within_s: float = 10.0, every_s: float = 0.01) -> T: ...
+@overload
+async def eventually(predicate: Callable[[], T], *, within_s: float = 10.0, every_s: float = 0.01) -> T: ...
+async def eventually(predicate: Callable[[], Any], *, within_s: float = 10.0, every_s: float = 0.01) -> Any:
     """Return the predicate's first truthy value; AssertionError with the last one when the time is over."""
     deadline = time.monotonic() + within_s
     while True:
         answer = predicate()
-        value: T = await answer if inspect.isawaitable(answer) else answer
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {within_s} s; the last answer was {value!r}"

@@ -1,0 +1,79 @@
+"""supervisord with the project's own file: work, a killed worker, more work, a stop."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from noteflow.domain.value_objects import MeetingState
+from tests.acceptance.manager import PATIENCE_S, ROOT, environment, running, tool
+from tests.acceptance.workload import Workload
+from tests.processes import alive
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import OwnPostgres, OwnRedis
+
+
+@pytest.fixture
+def configuration() -> Iterator[Path]:
+    """The project's file, in a folder of its own: the socket and the pid file lie beside it."""
+    # Not pytest's folder: the path of a unix socket must be short.
+    with tempfile.TemporaryDirectory(prefix="noteflow-") as folder:
+        yield Path(shutil.copy(ROOT / "supervisord.conf", folder))
+
+
+async def test_a_killed_worker_comes_back_and_nothing_is_lost(
+    own_postgres: OwnPostgres, own_redis: OwnRedis, configuration: Path, tmp_path: Path
+) -> None:
+    work = Workload(own_postgres().url("noteflow"), own_redis().url())
+    settings = environment(work.database_url, work.redis_url)
+    await work.create_meeting()
+    await work.enqueue_state(MeetingState.RECORDING)
+    await work.enqueue_segments(jobs=300)
+
+    with running([tool("supervisord"), "-c", configuration], settings, tmp_path / "log") as supervisor:
+        first, second = supervisor.started_workers(2)
+        await eventually(lambda: work.stored(), within_s=PATIENCE_S)
+        os.kill(first, signal.SIGKILL)
+
+        third = supervisor.started_workers(3)[-1]
+        await work.enqueue_segments(jobs=50)
+        await work.enqueue_state(MeetingState.STOPPED)
+        await eventually(lambda: work.is_done(), within_s=PATIENCE_S)
+        await eventually(lambda: _running(configuration) == {second, third}, within_s=PATIENCE_S, every_s=0.5)
+
+        assert supervisor.stop(signal.SIGTERM) == 0
+        assert len(supervisor.actions("worker.stopped")) == 2
+        assert not any(alive(pid) for pid in (first, second, third))
+
+    await work.judge()
+
+
+@pytest.mark.slow  # supervisord pauses for longer after each start that failed
+async def test_workers_with_wrong_settings_are_fatal_and_not_started_for_ever(
+    configuration: Path, tmp_path: Path
+) -> None:
+    settings = environment("postgresql://localhost/noteflow", "redis://localhost", JOB_TIMEOUT_S="1")
+
+    with running([tool("supervisord"), "-c", configuration], settings, tmp_path / "log") as supervisor:
+        await eventually(lambda: supervisor.said.count("entered FATAL state") == 2, within_s=PATIENCE_S)
+        assert "settings: JOB_TIMEOUT_S must be over RETRY_BUDGET_S" in supervisor.said
+        assert supervisor.stop(signal.SIGTERM) == 0
+
+
+def _running(configuration: Path) -> set[int]:
+    """The workers that have been up for `startsecs`, as `supervisorctl status` shows them."""
+    status: list[str | Path] = [tool("supervisorctl"), "-c", configuration, "status"]
+    answer = subprocess.run(status, check=False, capture_output=True, text=True, timeout=PATIENCE_S).stdout
+    return {int(pid) for pid in re.findall(r"^worker:worker-0[01] +RUNNING +pid (\d+),", answer, re.MULTILINE)}
