@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from rich.console import Console
 
+from noteflow.domain.errors import QueueUnavailable
 from noteflow.infrastructure.persistence.engine import create_engine
+from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.client import JobClient
 from worker.demo.account import Account
 from worker.demo.audit import audit
@@ -59,7 +62,7 @@ def run_demo(transcripts: Sequence[Transcript], options: Options, console: Conso
         tempfile.TemporaryDirectory(prefix="noteflow-meetings-") as meetings_dir,
     ):
         console.print(f"database    {place.database}\nqueue       {place.redis}", highlight=False)
-        asyncio.run(migrate(place.database_url))
+        asyncio.run(_prepare(place))
         queue_name = f"noteflow:demo:{secrets.token_hex(4)}"
         environment = {
             "DATABASE_URL": place.database_url,
@@ -79,6 +82,14 @@ def run_demo(transcripts: Sequence[Transcript], options: Options, console: Conso
     return is_sound(accounts)
 
 
+async def _prepare(place: Servers) -> None:
+    """Bring the schema up to date and see that Redis answers, before anything depends on it."""
+    with translated():
+        await migrate(place.database_url)
+    async with _redis(place) as redis:
+        await redis.ping()
+
+
 async def _play(
     transcripts: Sequence[Transcript],
     options: Options,
@@ -90,13 +101,13 @@ async def _play(
 ) -> list[Account]:
     titles = [transcript.title for transcript in transcripts]
     engine = create_engine(place.database_url, application_name="noteflow-demo")
-    redis = Redis.from_url(place.redis_url)
     try:
         store = Store(engine, meetings_dir)
         meetings = [await store.create(title) for title in titles]
         said = [segments_of(each, meeting) for each, meeting in zip(transcripts, meetings, strict=True)]
         performance = Performance(plan(list(zip(meetings, said, strict=True)), options.seconds), meetings)
         async with (
+            _redis(place) as redis,
             _cleared(performance, store, redis, queue_name),
             JobClient.from_url(place.redis_url, queue_name=queue_name) as client,
         ):
@@ -107,8 +118,16 @@ async def _play(
                 )  # fmt: skip
             return await audit(performance, store, titles)
     finally:
-        await redis.aclose()
         await engine.dispose()
+
+
+@asynccontextmanager
+async def _redis(place: Servers) -> AsyncIterator[Redis]:
+    try:
+        async with Redis.from_url(place.redis_url) as redis:
+            yield redis
+    except RedisError as error:
+        raise QueueUnavailable(f"Redis does not answer ({type(error).__name__}); is REDIS_URL right?") from error
 
 
 @asynccontextmanager
@@ -117,5 +136,5 @@ async def _cleared(performance: Performance, store: Store, redis: Redis, queue_n
     try:
         yield
     finally:
-        await forget(redis, queue_name, performance.job_ids)
         await store.remove(performance.meetings)
+        await forget(redis, queue_name, performance.job_ids)

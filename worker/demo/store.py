@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import func, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.entities import Meeting, Segment
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.persistence.engine import create_session_factory
+from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.persistence.tables import meetings, segments
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 
@@ -58,13 +59,13 @@ class Store:
             .where(segments.c.meeting_id.in_(ids))
             .group_by(segments.c.meeting_id)
         )
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             return {MeetingId(meeting_id): number for meeting_id, number in await connection.execute(query)}
 
     async def read(self, meeting_id: MeetingId, clock_lead_s: float) -> Stored:
         """The meeting and everything stored for it; `clock_lead_s` is taken off the server's times."""
         query = select(segments.c.segment_id, segments.c.stored_at).where(segments.c.meeting_id == meeting_id)
-        async with self._unit() as uow, self._engine.connect() as connection:
+        async with self._unit() as uow, self._connection() as connection:
             return Stored(
                 await uow.meetings.get(meeting_id),
                 await uow.segments.get_by_meeting(meeting_id),
@@ -74,7 +75,7 @@ class Store:
     async def clock_lead_s(self) -> float:
         """How far the server's clock is ahead of this machine's, in seconds, by the quickest of a few questions."""
         asked: list[tuple[float, float]] = []
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             for _ in range(5):
                 before_s = time.time()
                 there: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
@@ -86,7 +87,7 @@ class Store:
     async def holding(self, ids: Sequence[MeetingId]) -> AsyncIterator[None]:
         """Lock the meetings' rows for the block: whoever stores something of theirs waits in mid-transaction."""
         query = select(meetings.c.id).where(meetings.c.id.in_(ids)).order_by(meetings.c.id).with_for_update()
-        async with self._engine.begin() as connection:
+        async with self._connection() as connection:
             await connection.execute(query)
             yield
 
@@ -96,8 +97,14 @@ class Store:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND application_name LIKE 'noteflow-worker % ' || :pid AND wait_event_type = 'Lock'"
         )
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             return int((await connection.execute(query, {"pid": str(pid)})).scalar_one())
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with self._engine.connect() as connection:
+                yield connection
 
     def _unit(self) -> SqlAlchemyUnitOfWork:
         return SqlAlchemyUnitOfWork(self._sessions, self._meetings_dir)
