@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from arq.worker import Function, Retry, func
+from arq.worker import Function, JobExecutionFailed, Retry, func
 
 from jobs import handlers
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
@@ -73,9 +73,10 @@ async def for_stock_worker(ctx: Context, delivery: Delivery, ending: Ending) -> 
             return ending.result()
         case HandedBack(_, delay_s):
             raise Retry(defer=delay_s)
-        case Dead(reason, errors):
+        case Dead(reason):
             await _bury(ctx, delivery, ending)
-            raise Refused(reason, errors)
+            # Arq's own name for it: whoever pickles their jobs can unpickle this answer without having our code.
+            raise JobExecutionFailed(reason)
 
 
 async def _bury(ctx: Context, delivery: Delivery, ending: Dead) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 from arq.connections import RedisSettings
 
-from noteflow.infrastructure.queue.codec import job_deserializer, job_serializer
+from noteflow.infrastructure.queue.codec import job_deserializer
 from worker.application import application
 from worker.engine.gate import Gate
 from worker.functions import EXECUTOR, Context, Translate, for_stock_worker, functions
-from worker.logs import configure_logging
+from worker.logs import configure_logging, logger
+from worker.results import result_serializer
 from worker.settings import Settings
 
 _STACK = "exit_stack"
@@ -43,7 +45,7 @@ def worker_arguments(settings: Settings, translate: Translate, gate: Gate) -> di
         "keep_result": settings.keep_result_s,
         "health_check_interval": 15,
         "allow_abort_jobs": True,
-        "job_serializer": job_serializer,
+        "job_serializer": result_serializer,
         "job_deserializer": job_deserializer,
         "on_startup": on_startup,
         "on_shutdown": on_shutdown,
@@ -57,6 +59,7 @@ def _hooks(settings: Settings, gate: Gate) -> tuple[Hook, Hook]:
         stack = AsyncExitStack()
         ctx[EXECUTOR] = (await stack.enter_async_context(application(settings, gate))).executor
         ctx[_STACK] = stack
+        logger().info("worker.ready", pid=os.getpid(), queue=settings.queue_name)
 
     async def on_shutdown(ctx: Context) -> None:
         if _STACK in ctx:

@@ -1,0 +1,76 @@
+"""The judge: asks PostgreSQL and Redis, and never the product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import asyncpg
+from redis.asyncio import Redis
+
+from tests.databases import driver_url
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+Stored = dict[UUID, dict[int, str]]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Looks into the tables of one database, over a connection for each look: the server may have been away."""
+
+    database_url: str = field(repr=False)
+
+    async def new_meeting(self) -> UUID:
+        """Store a meeting without asking the product for it."""
+        meeting_id = uuid4()
+        await self.ask(
+            "INSERT INTO meetings (id, title, state, version, sequence, created_at)"
+            " VALUES ($1, 'Judged', 'CREATED', 1, 0, now())",
+            meeting_id,
+        )
+        return meeting_id
+
+    async def segments(self) -> Stored:
+        """Every stored segment's text, by meeting and number."""
+        stored: Stored = {}
+        for row in await self.ask("SELECT meeting_id, segment_id, text FROM segments"):
+            stored.setdefault(row["meeting_id"], {})[row["segment_id"]] = row["text"]
+        return stored
+
+    async def count(self) -> int:
+        """How many segments are stored."""
+        number: int = (await self.ask("SELECT count(*) AS number FROM segments"))[0]["number"]
+        return number
+
+    async def meetings(self) -> dict[UUID, tuple[str, int, int]]:
+        """Every meeting's state, version and sequence."""
+        rows = await self.ask("SELECT id, state, version, sequence FROM meetings")
+        return {row["id"]: (row["state"], row["version"], row["sequence"]) for row in rows}
+
+    async def ask(self, query: str, *arguments: Any) -> Sequence[asyncpg.Record]:
+        """Run one statement as the owner of the database."""
+        connection = await asyncpg.connect(driver_url(self.database_url))
+        try:
+            rows: Sequence[asyncpg.Record] = await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+        return rows
+
+
+async def everything_in(redis: Redis) -> dict[str, Any]:
+    """Every key of a Redis with what it holds: bytes, a dict, or a list."""
+    execute: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
+    found = {}
+    for key in await redis.keys("*"):
+        kind = (await redis.type(key)).decode()
+        reading = {
+            "string": ("GET", key),
+            "hash": ("HGETALL", key),
+            "zset": ("ZRANGE", key, 0, -1),
+            "list": ("LRANGE", key, 0, -1),
+        }
+        found[key.decode()] = await execute(*reading[kind])
+    return found

@@ -1,0 +1,39 @@
+"""What is kept of a job's arguments once it has ended: enough to know it by, nothing that was said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from noteflow.infrastructure.queue.codec import Codec, Kwargs, job_serializer
+
+LONGEST_KEPT = 36
+"""Characters; a UUID has as many."""
+
+
+def result_serializer(message: dict[str, Any]) -> bytes:
+    """Write a job, or a result without the text of its arguments: results outlive their jobs, and anybody reads them.
+
+    Ids, states and numbers stay where they stood. In the place of anything else positional stands None; what else
+    had a name is left out.
+    """
+    if "r" in message:
+        message = {**message, "a": _positional(message["a"]), "k": _named(message["k"])}
+    return job_serializer(message)
+
+
+def _positional(args: object) -> list[Any]:
+    return [_kept(value) for value in args] if isinstance(args, list | tuple) else []
+
+
+def _named(kwargs: object) -> Kwargs:
+    given = kwargs if isinstance(kwargs, Mapping) else {}
+    kept = {name: value for name, value in given.items() if _kept(value) is not None}
+    return Kwargs(kept, getattr(kwargs, "codec", Codec.JSON))
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_KEPT and value.isascii() and " " not in value else None
+    return value if isinstance(value, UUID | int) else None
