@@ -13,7 +13,7 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from noteflow.infrastructure.persistence.tables import metadata
+from noteflow.infrastructure.persistence import job_tables
 from noteflow.infrastructure.persistence.urls import normalise_database_url
 
 
@@ -22,7 +22,7 @@ def run() -> None:
     if given is not None:
         _run_on(given)
     elif context.is_offline_mode():
-        context.configure(dialect_name="postgresql", target_metadata=metadata, literal_binds=True)
+        context.configure(dialect_name="postgresql", target_metadata=job_tables.outbox.metadata, literal_binds=True)
         with context.begin_transaction():
             context.run_migrations()
     else:
@@ -44,7 +44,10 @@ async def _run_on_database_url() -> None:
 def _run_on(connection: Connection) -> None:
     told = context.config.attributes.get("on_version_apply")
     context.configure(
-        connection=connection, target_metadata=metadata, on_version_apply=told, transaction_per_migration=True
+        connection=connection,
+        target_metadata=job_tables.outbox.metadata,
+        on_version_apply=told,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         # Several releases may start at once; the second waits here and finds nothing left to do.

@@ -19,13 +19,17 @@ MOST_BYTES_PER_JOB = 1_048_576
 class IngestSegments:
     """Store these segments of one meeting, all or none.
 
-    A command may hold more than one job may carry: the client cuts it into several jobs.
+    A command may hold more than one job may carry: the client cuts it into several jobs. A producer may number a
+    meeting's batches 1, 2, 3 …, so that completeness can be told; one that is cut is `part` 1, 2 … of `parts`.
     """
 
     function: ClassVar[str] = "ingest_segments"
 
     meeting_id: MeetingId
     segments: tuple[Segment, ...]
+    batch: int | None = None
+    part: int = 1
+    parts: int = 1
 
     def __post_init__(self) -> None:
         check_uuid("meeting_id", self.meeting_id)
@@ -33,6 +37,7 @@ class IngestSegments:
             object.__setattr__(self, "segments", tuple(self.segments))
         if not self.segments:
             raise InvalidValue("segments", "must not be empty")
+        self._check_numbers()
         places: dict[int, int] = {}
         for place, segment in enumerate(self.segments):
             if not isinstance(segment, Segment):
@@ -46,6 +51,16 @@ class IngestSegments:
                     f"{segment.segment_id} stands at segments[{earlier}] already",
                 )
 
+    def _check_numbers(self) -> None:
+        if self.batch is not None:
+            check_integer("batch", self.batch, least=1)
+        check_integer("parts", self.parts, least=1)
+        check_integer("part", self.part, least=1)
+        if self.part > self.parts:
+            raise InvalidValue("part", f"must be at most parts ({self.parts}), but is {self.part}")
+        if self.batch is None and self.parts > 1:
+            raise InvalidValue("batch", "must be given for one that has parts")
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeMeetingState:
@@ -53,6 +68,7 @@ class ChangeMeetingState:
 
     `sequence` numbers a meeting's state changes 1, 2, 3 … as their producer made them. With it they are
     applied in that order, each once; without it the map of permitted moves decides what a late one means.
+    STOPPED may say by `expected_batches` how many numbered batches there are: COMPLETED then waits for all of them.
     """
 
     function: ClassVar[str] = "change_meeting_state"
@@ -60,6 +76,7 @@ class ChangeMeetingState:
     meeting_id: MeetingId
     state: MeetingState
     sequence: int | None = None
+    expected_batches: int | None = None
 
     def __post_init__(self) -> None:
         check_uuid("meeting_id", self.meeting_id)
@@ -69,6 +86,10 @@ class ChangeMeetingState:
             raise InvalidValue("state", "no move leads to CREATED: it is how a meeting begins")
         if self.sequence is not None:
             check_integer("sequence", self.sequence, least=1)
+        if self.expected_batches is not None:
+            check_integer("expected_batches", self.expected_batches)
+            if self.state is not MeetingState.STOPPED:
+                raise InvalidValue("expected_batches", f"goes with STOPPED, not with {self.state}")
 
 
 Command = IngestSegments | ChangeMeetingState

@@ -22,12 +22,22 @@ LONGEST_TITLE = 500
 LONGEST_NAME = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of a meeting, and the number of the state change that asked for it (0 where it had none)."""
+
+    origin: MeetingState
+    target: MeetingState
+    sequence: int
+
+
 @dataclass(slots=True)
 class Meeting:
     """A recorded conversation. Its verbs move its state, or refuse.
 
     `version` counts the changes that were stored: the unit of work raises it, and refuses to store a meeting
-    whose version is no longer the stored one. `sequence` is the number of the last numbered state change applied.
+    whose version is no longer the stored one. `sequence` is the number of the last numbered state change applied,
+    `expected_batches` how many numbered batches make the transcript whole, `moves` what is not in the history yet.
     """
 
     id: MeetingId
@@ -38,6 +48,8 @@ class Meeting:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    expected_batches: int | None = None
+    moves: list[Move] = field(default_factory=list, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_uuid("id", self.id)
@@ -48,6 +60,8 @@ class Meeting:
             raise InvalidValue("state", f"must be a MeetingState, not {type(self.state).__name__}")
         check_integer("version", self.version, least=1)
         check_integer("sequence", self.sequence)
+        if self.expected_batches is not None:
+            check_integer("expected_batches", self.expected_batches)
         for name, moment in (
             ("created_at", self.created_at),
             ("started_at", self.started_at),
@@ -94,6 +108,7 @@ class Meeting:
         elif target in (MeetingState.STOPPED, MeetingState.ERROR) and self.started_at:
             # Clocks of two workers may differ: an end is never earlier than its start.
             self.ended_at = self.ended_at or max(moment, self.started_at)
+        self.moves.append(Move(self.state, target, self.sequence))
         self.state = target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from noteflow.domain.ports import Tally
@@ -33,11 +34,21 @@ class Superseded:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Awaits(StrEnum):
+    """What a premature command waits for."""
+
+    MEETING = "meeting"
+    STATE = "state"
+    SEQUENCE = "sequence"
+    BATCHES = "batches"
+
+
 @dataclass(frozen=True, slots=True)
 class Premature:
-    """What must come before is not there yet. `missing` names it."""
+    """What must come before is not there yet: `awaits` says which kind of thing, `missing` names it."""
 
     name: ClassVar[str] = "premature"
+    awaits: Awaits
     missing: str
     detail: Mapping[str, Any] = field(default_factory=dict)
 

@@ -10,6 +10,15 @@ from noteflow.domain.entities import Meeting, Segment
 from noteflow.domain.value_objects import MeetingId
 
 
+@dataclass(frozen=True, slots=True)
+class BatchNumber:
+    """Which of a meeting's numbered batches this is, and which of its parts."""
+
+    batch: int
+    part: int
+    parts: int
+
+
 @dataclass(slots=True)
 class Tally:
     """What became of the segments given to a unit of work; complete once the unit has committed."""
@@ -26,13 +35,21 @@ class Meetings(Protocol):
         """The meeting as it is stored, or None."""
 
     async def update(self, meeting: Meeting) -> Meeting:
-        """Store a changed meeting. Raises ConcurrencyConflict if somebody else changed it since it was read."""
+        """Store a changed meeting with the commit.
+
+        Raises ConcurrencyConflict, at the latest there, if somebody else changed it since it was read.
+        """
+
+    async def missing_batches(self, meeting: Meeting) -> tuple[int, ...]:
+        """The numbers of the batches that are expected and not stored yet, in order."""
 
 
 class Segments(Protocol):
     """The segments a unit of work can reach."""
 
-    async def add_batch(self, meeting_id: MeetingId, segments: Iterable[Segment]) -> Tally:
+    async def add_batch(
+        self, meeting_id: MeetingId, segments: Iterable[Segment], *, number: BatchNumber | None = None
+    ) -> Tally:
         """Store segments with the commit. Raises, at the latest there, if one contradicts what is stored."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from noteflow.domain.commands import ChangeMeetingState
 from noteflow.domain.entities import Meeting
 from noteflow.domain.errors import IllegalTransition
-from noteflow.domain.outcomes import AlreadyApplied, Applied, Outcome, Premature, Superseded
+from noteflow.domain.outcomes import AlreadyApplied, Applied, Awaits, Outcome, Premature, Superseded
 from noteflow.domain.value_objects import MeetingState
 
 
@@ -16,6 +16,13 @@ def change_state(meeting: Meeting, command: ChangeMeetingState) -> Outcome:
 
     Only after Applied is there something to store.
     """
+    outcome = _outcome(meeting, command)
+    if isinstance(outcome, Applied) and command.expected_batches is not None:
+        meeting.expected_batches = command.expected_batches
+    return outcome
+
+
+def _outcome(meeting: Meeting, command: ChangeMeetingState) -> Outcome:
     if command.sequence is None:
         return _by_map(meeting, command)
     return _by_sequence(meeting, command, command.sequence)
@@ -24,7 +31,7 @@ def change_state(meeting: Meeting, command: ChangeMeetingState) -> Outcome:
 def _by_sequence(meeting: Meeting, command: ChangeMeetingState, sequence: int) -> Outcome:
     awaited = meeting.sequence + 1
     if sequence > awaited:
-        return Premature(f"state change {awaited} of meeting {meeting.id}", _held(meeting))
+        return Premature(Awaits.SEQUENCE, f"state change {awaited} of meeting {meeting.id}", _held(meeting))
     if sequence < awaited:
         # Whether this very change was applied, or another under its number, a history would have to tell.
         return (AlreadyApplied if meeting.state is command.state else Superseded)(_held(meeting))
@@ -43,7 +50,8 @@ def _by_map(meeting: Meeting, command: ChangeMeetingState) -> Outcome:
     if target.can_reach(here):
         return Superseded(_held(meeting))
     if here.can_reach(target):
-        return Premature(f"a state of meeting {meeting.id} from which {target} follows", _held(meeting))
+        missing = f"a state of meeting {meeting.id} from which {target} follows"
+        return Premature(Awaits.STATE, missing, _held(meeting))
     raise IllegalTransition(f"meeting {meeting.id} can never move from {here} to {target}")
 
 

@@ -26,6 +26,9 @@ from noteflow.domain.errors import (
 SEGMENT_CONFLICT = "NF001"
 """Raised by the function `segment_replaces` of the schema."""
 
+STALE_MEETING = "NF002"
+"""Raised by the function `refuse_stale` of the schema."""
+
 READ_ONLY = "25006"
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
@@ -93,6 +96,8 @@ def _by_sqlstate(state: str, origin: BaseException) -> NoteflowError | None:
     # A server's message may quote values, so only our own function's words are passed on.
     if state == SEGMENT_CONFLICT:
         return ConflictingContent(str(origin).splitlines()[0])
+    if state == STALE_MEETING:
+        return ConcurrencyConflict(str(origin).splitlines()[0])
     if state in _CONFLICTS:
         return ConcurrencyConflict(f"another transaction was in the way (SQLSTATE {state})")
     if state in _TRANSIENT or state[:2] in {"08", "53", "57"}:

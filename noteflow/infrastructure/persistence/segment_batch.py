@@ -1,20 +1,52 @@
-"""Many segments as one statement."""
+"""Many segments as one write."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import CursorResult, Executable, TextClause, text
 
 from noteflow.domain.entities import Segment
 from noteflow.domain.ports import Tally
 
 
 class SegmentBatch:
-    """Segments waiting to be stored, each at most once, and the tally of those that were."""
+    """Segments waiting to be stored, each at most once, and the tally of those that were.
+
+    `segment_replaces` (of the migrations) compares with the row as it is at that moment, under its lock: a lower
+    revision is left alone, equal content too, and other content of the same revision ends the statement with nothing
+    stored. `xmax` is zero in a row that was inserted. Rows go in the order of their keys, so that two batches cannot
+    deadlock.
+    """
+
+    rank: ClassVar[int] = 30
+    clause: ClassVar[str] = """
+        written AS (
+            INSERT INTO segments AS stored (meeting_id, segment_id, revision, start_time, end_time, text, words,
+                                            speaker, language, confidence, late)
+            SELECT meeting_id, segment_id, revision, start_time, end_time, text, words::jsonb,
+                   speaker, language, confidence,
+                   coalesce((SELECT state = 'COMPLETED' FROM meetings WHERE id = meeting_id), false)
+            FROM unnest(CAST(:meeting_ids AS uuid[]), CAST(:segment_ids AS int[]), CAST(:revisions AS int[]),
+                        CAST(:start_times AS float8[]), CAST(:end_times AS float8[]), CAST(:texts AS text[]),
+                        CAST(:words AS text[]), CAST(:speakers AS text[]), CAST(:languages AS text[]),
+                        CAST(:confidences AS float8[]))
+                 AS given (meeting_id, segment_id, revision, start_time, end_time, text, words,
+                           speaker, language, confidence)
+            WHERE {gate}
+            ON CONFLICT (meeting_id, segment_id) DO UPDATE SET
+                revision = excluded.revision, start_time = excluded.start_time, end_time = excluded.end_time,
+                text = excluded.text, words = excluded.words, speaker = excluded.speaker,
+                language = excluded.language, confidence = excluded.confidence, late = excluded.late,
+                stored_at = excluded.stored_at
+            WHERE segment_replaces(stored, excluded)
+            RETURNING xmax = 0 AS fresh
+        )"""
+    answer: ClassVar[str] = """
+        (SELECT count(*) FROM written WHERE fresh) AS segments_stored,
+        (SELECT count(*) FROM written WHERE NOT fresh) AS segments_replaced"""
 
     def __init__(self) -> None:
         self.tally = Tally()
@@ -29,70 +61,41 @@ class SegmentBatch:
         """Let it wait for the statement."""
         self._waiting[segment.meeting_id, segment.segment_id] = segment
 
-    def statement(self) -> tuple[Executable, Mapping[str, Any]] | None:
-        """The statement that stores all that waits, in an order that cannot deadlock with another batch."""
-        if not self._waiting:
-            return None
-        waiting = [self._waiting[key] for key in sorted(self._waiting)]
+    def forget(self) -> None:
+        """Let nothing wait any more."""
         self._waiting.clear()
-        self._sent = len(waiting)
-        return store_segments(), columns_of(waiting)
 
-    def written(self, result: CursorResult[Any]) -> None:
+    def values(self) -> Mapping[str, Any]:
+        """All that waits, as one list a column. Collecting begins anew."""
+        rows = [self._waiting[key] for key in sorted(self._waiting)]
+        self._waiting.clear()
+        self._sent = len(rows)
+        return _columns(rows)
+
+    def written(self, row: Mapping[str, Any]) -> None:
         """Add what the statement stored to the tally."""
-        counted = result.one()
-        self.tally.stored += counted.stored
-        self.tally.replaced += counted.replaced
-        self.tally.unchanged += self._sent - counted.stored - counted.replaced
+        stored, replaced = row["segments_stored"], row["segments_replaced"]
+        self.tally.stored += stored
+        self.tally.replaced += replaced
+        self.tally.unchanged += self._sent - stored - replaced
 
 
-def store_segments() -> TextClause:
-    """Store columns of segments. One text for every number of rows, so it is prepared once a connection.
-
-    `segment_replaces` (of the migrations) compares with the row as it is at that moment, under its lock: a lower
-    revision is left alone, equal content too, and other content of the same revision ends the statement with nothing
-    stored. `xmax` is zero in a row that was inserted.
-    """
-    return text("""
-        WITH written AS (
-            INSERT INTO segments AS stored (meeting_id, segment_id, revision, start_time, end_time, text, words,
-                                            speaker, language, confidence)
-            SELECT meeting_id, segment_id, revision, start_time, end_time, text, words::jsonb,
-                   speaker, language, confidence
-            FROM unnest(CAST(:meeting_id AS uuid[]), CAST(:segment_id AS int[]), CAST(:revision AS int[]),
-                        CAST(:start_time AS float8[]), CAST(:end_time AS float8[]), CAST(:text AS text[]),
-                        CAST(:words AS text[]), CAST(:speaker AS text[]), CAST(:language AS text[]),
-                        CAST(:confidence AS float8[]))
-                 AS given (meeting_id, segment_id, revision, start_time, end_time, text, words,
-                           speaker, language, confidence)
-            ON CONFLICT (meeting_id, segment_id) DO UPDATE SET
-                revision = excluded.revision, start_time = excluded.start_time, end_time = excluded.end_time,
-                text = excluded.text, words = excluded.words, speaker = excluded.speaker,
-                language = excluded.language, confidence = excluded.confidence, stored_at = excluded.stored_at
-            WHERE segment_replaces(stored, excluded)
-            RETURNING xmax = 0 AS fresh
-        )
-        SELECT count(*) FILTER (WHERE fresh) AS stored, count(*) FILTER (WHERE NOT fresh) AS replaced FROM written
-    """)
-
-
-def columns_of(rows: list[Segment]) -> dict[str, list[Any]]:
-    """The segments as one list a column."""
+def _columns(rows: list[Segment]) -> dict[str, list[Any]]:
     encode = msgspec.json.Encoder().encode
     return {
-        "meeting_id": [row.meeting_id for row in rows],
-        "segment_id": [row.segment_id for row in rows],
-        "revision": [row.revision for row in rows],
-        "start_time": [row.start_time for row in rows],
-        "end_time": [row.end_time for row in rows],
-        "text": [row.text for row in rows],
+        "meeting_ids": [row.meeting_id for row in rows],
+        "segment_ids": [row.segment_id for row in rows],
+        "revisions": [row.revision for row in rows],
+        "start_times": [row.start_time for row in rows],
+        "end_times": [row.end_time for row in rows],
+        "texts": [row.text for row in rows],
         "words": [
             encode([(word.text, word.start, word.end, word.probability) for word in row.words]).decode()
             if row.words
             else None
             for row in rows
         ],
-        "speaker": [row.speaker for row in rows],
-        "language": [row.language for row in rows],
-        "confidence": [row.confidence for row in rows],
+        "speakers": [row.speaker for row in rows],
+        "languages": [row.language for row in rows],
+        "confidences": [row.confidence for row in rows],
     }

@@ -9,8 +9,9 @@ from sqlalchemy import Row, select
 
 from noteflow.domain.entities import Segment, Word
 from noteflow.domain.errors import InvalidValue
-from noteflow.domain.ports import Tally
+from noteflow.domain.ports import BatchNumber, Tally
 from noteflow.domain.value_objects import MeetingId
+from noteflow.infrastructure.persistence.batches import NumberedBatch
 from noteflow.infrastructure.persistence.segment_batch import SegmentBatch
 from noteflow.infrastructure.persistence.tables import segments
 from noteflow.infrastructure.persistence.transaction import Transaction
@@ -23,8 +24,9 @@ class SegmentRepository:
     meeting does not exist (MeetingNotFound) or that a segment contradicts the stored one (ConflictingContent).
     """
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, job_id: str | None) -> None:
         self._transaction = transaction
+        self._job_id = job_id
         self._batch = SegmentBatch()
 
     @property
@@ -36,8 +38,13 @@ class SegmentRepository:
         """Store one segment."""
         return await self.add_batch(meeting_id, (segment,))
 
-    async def add_batch(self, meeting_id: MeetingId, segments: Iterable[Segment]) -> Tally:
-        """Store segments of one meeting; what is there already is left, or replaced by a higher revision."""
+    async def add_batch(
+        self, meeting_id: MeetingId, segments: Iterable[Segment], *, number: BatchNumber | None = None
+    ) -> Tally:
+        """Store segments of one meeting; what is there already is left, or replaced by a higher revision.
+
+        `number` says which of the meeting's numbered batches this is.
+        """
         for place, segment in enumerate(segments):
             if segment.meeting_id != meeting_id:
                 raise InvalidValue(f"segments[{place}].meeting_id", f"must be {meeting_id}")
@@ -45,7 +52,15 @@ class SegmentRepository:
                 await self._transaction.flush()  # one statement cannot meet the same segment twice
             self._batch.collect(segment)
             self._transaction.defer(self._batch)
+        if number is not None:
+            if self._transaction.defers(NumberedBatch):
+                await self._transaction.flush()
+            self._transaction.defer(NumberedBatch(meeting_id, number, self._job_id or ""))
         return self._batch.tally
+
+    def forget(self) -> None:
+        """Drop what was added and not stored yet."""
+        self._batch.forget()
 
     async def get_by_meeting(self, meeting_id: MeetingId) -> list[Segment]:
         """The meeting's segments in the order in which they were spoken."""

@@ -3,73 +3,91 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import CursorResult, Executable
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import UnitOfWorkFailed
+from noteflow.infrastructure.persistence.driver import Driver, driver_of, pooled_driver
 from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of, translated
+from noteflow.infrastructure.persistence.statement import Write, compose
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 
-class DeferredWrite(Protocol):
-    """Writes collected to be one statement, sent when something must see them."""
-
-    def statement(self) -> tuple[Executable, Mapping[str, Any]] | None:
-        """The statement and its parameters, or None when nothing was collected. Collecting begins anew."""
-
-    def written(self, result: CursorResult[Any]) -> None:
-        """Take in what the statement answered."""
-
-
 class Transaction:
-    """At most one open transaction on at most one connection, with the writes deferred to its end.
+    """At most one connection, at most one open transaction on it, and the writes deferred to its end.
 
-    Where the deferred writes are all there is, the commit sends them as one statement that commits itself: one round
-    trip in place of three.
+    Where deferred writes are all there is, the commit sends them as one statement that is a transaction by itself: one
+    round trip in place of three. A `glance` before it needs no transaction either.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._connection: AsyncConnection | None = None
-        self._deferred: DeferredWrite | None = None
+        self._begun = False
         self._failed = False
+        self._deferred: list[Write] = []
+        self._gated = False
 
-    def defer(self, write: DeferredWrite) -> None:
-        """Send `write` before the next statement, or at the commit."""
-        self._deferred = write
+    def defer(self, write: Write, *, gates: bool = False) -> None:
+        """Send `write` before the next statement, or at the commit; with `gates` the others depend on it."""
+        if write not in self._deferred:
+            self._deferred.append(write)
+        self._gated |= gates
+
+    def defers(self, kind: type[Write]) -> bool:
+        """Whether a write of this kind is deferred already."""
+        return any(isinstance(write, kind) for write in self._deferred)
 
     async def run(self, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
         """Run a statement after all that was deferred, within the transaction, which it opens."""
         await self.flush()
         return await self._execute(statement, parameters)
 
+    async def glance(self, sql: str, *values: Any) -> Sequence[Mapping[str, Any]]:
+        """The rows of a query, read at once: within the transaction if there is one, without opening one."""
+        await self.flush()
+        async with self._careful():
+            return await (await self._driver()).fetch(sql, *values)
+
     async def flush(self) -> None:
         """Send what was deferred, within the transaction."""
-        if self._deferred is not None and (due := self._deferred.statement()):
-            write, self._deferred = self._deferred, None
-            write.written(await self._execute(*due))
+        self._check()
+        if self._deferred:
+            writes = self._take_deferred()
+            composed = compose(writes, gated=self._gated)
+            values = {name: value for write in writes for name, value in write.values().items()}
+            row = (await self._execute(composed.clause, values)).one()._asdict()
+            for write in writes:
+                write.written(row)
+
+    async def flush_or_commit(self) -> None:
+        """Send what was deferred: within the transaction if one was begun, else as one that is thereby committed."""
+        if self._begun:
+            await self.flush()
+        else:
+            await self.commit()
 
     async def commit(self) -> None:
         """Make everything since the last commit permanent, or raise. After an error only a rollback helps."""
         self._check()
-        if self._connection is None:
+        if not self._begun:
             await self._write_alone()
             return
         await self.flush()
-        with translated(), self._noting_failure():
+        assert self._connection is not None
+        async with self._careful():
             await self._connection.commit()
+        self._begun = self._gated = False
 
     async def rollback(self) -> None:
         """Undo everything since the last commit and give the connection back."""
-        self._failed = False
-        if self._deferred is not None:
-            self._deferred.statement()
-            self._deferred = None
+        self._failed = self._begun = self._gated = False
+        self._deferred.clear()
         if self._connection is None:
             return
         connection, self._connection = self._connection, None
@@ -79,44 +97,56 @@ class Transaction:
 
     async def _execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
         self._check()
-        with translated(), self._noting_failure():
-            if self._connection is None:
-                self._connection = await self._engine.connect()
-            try:
-                return await self._connection.execute(statement, parameters)
-            except Exception as error:
-                await _forsake_read_only(self._connection, error)
-                raise
+        async with self._careful():
+            connection = await self._connected()
+            self._begun = True
+            return await connection.execute(statement, parameters)
 
     async def _write_alone(self) -> None:
-        if self._deferred is None or not (due := self._deferred.statement()):
+        if not self._deferred:
             return
-        write, self._deferred = self._deferred, None
-        with translated(), self._noting_failure():
-            async with self._engine.connect() as connection:
-                await connection.execution_options(isolation_level="AUTOCOMMIT")
-                try:
-                    write.written(await connection.execute(*due))
-                except Exception as error:
-                    await _forsake_read_only(connection, error)
-                    raise
+        writes = self._take_deferred()
+        composed = compose(writes, gated=self._gated)
+        self._gated = False
+        values = {name: value for write in writes for name, value in write.values().items()}
+        arguments = [values[name] for name in composed.names]
+        async with self._careful():
+            if self._connection is not None:
+                rows = await (await self._driver()).fetch(composed.sql, *arguments)
+            else:
+                async with pooled_driver(self._engine) as driver:
+                    rows = await driver.fetch(composed.sql, *arguments)
+        for write in writes:
+            write.written(rows[0])
 
-    @contextmanager
-    def _noting_failure(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._failed = True
-            raise
+    def _take_deferred(self) -> list[Write]:
+        writes, self._deferred = self._deferred, []
+        return writes
+
+    async def _connected(self) -> AsyncConnection:
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+        return self._connection
+
+    async def _driver(self) -> Driver:
+        return await driver_of(await self._connected())
+
+    @asynccontextmanager
+    async def _careful(self) -> AsyncIterator[None]:
+        """Translate what goes wrong, and let nothing be committed after it."""
+        self._check()
+        with translated():
+            try:
+                yield
+            except BaseException as error:
+                self._failed = True
+                # After a failover a connection would stay with the old primary for ever.
+                if self._connection is not None and sqlstate_of(error) == READ_ONLY:
+                    await self._connection.invalidate(error)
+                raise
 
     def _check(self) -> None:
         # PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK: an error that was swallowed on
         # the way must not look like a success.
         if self._failed:
             raise UnitOfWorkFailed("an earlier statement of this unit of work failed; roll it back first")
-
-
-async def _forsake_read_only(connection: AsyncConnection, error: Exception) -> None:
-    # After a failover this connection would stay with the old primary for ever.
-    if sqlstate_of(error) == READ_ONLY:
-        await connection.invalidate(error)

@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from noteflow.domain.checks import LARGEST_INTEGER
 from noteflow.domain.commands import (
     MOST_BYTES_PER_JOB,
     MOST_SEGMENTS_PER_JOB,
@@ -52,7 +53,7 @@ def jobs_of(command: Command, job_id: str | None = None) -> tuple[EncodedJob, ..
     if isinstance(command, ChangeMeetingState):
         own_id, once = _state_change_id(command)
         return (EncodedJob(job_id or own_id, _head(function, _encode(kwargs_of(command))), once or job_id is not None),)
-    bodies = list(_ingest_bodies(command))
+    bodies = _ingest_bodies(command)
     if job_id is None:
         ids = [f"{function}:{command.meeting_id}:{_digest(body)}" for body in bodies]
     else:
@@ -70,6 +71,11 @@ def round_trips(jobs: Sequence[EncodedJob]) -> Iterator[Sequence[EncodedJob]]:
         used += len(job.head)
     if jobs:
         yield jobs[begin:]
+
+
+def payload_of(job: EncodedJob, enqueued_ms: int) -> bytes:
+    """The whole payload of a job that is enqueued at a moment of the caller's choosing."""
+    return b"%b%d}" % (job.head, enqueued_ms)
 
 
 def digest_of(command: Command) -> str:
@@ -96,10 +102,35 @@ def _head(function: str, body: bytes) -> bytes:
     return b'{"t":null,"f":"%b","a":[],"k":%b,"et":' % (function.encode(), body)
 
 
-def _ingest_bodies(command: IngestSegments) -> Iterator[bytes]:
+def _ingest_bodies(command: IngestSegments) -> list[bytes]:
     """The keyword arguments of each job, no more segments and bytes in any than one may carry."""
-    opening = b'{"meeting_id":"%b","segments":[' % str(command.meeting_id).encode()
-    room = MOST_BYTES_PER_JOB - len(_head(command.function, opening + b"]}")) - _TAIL_BYTES
+    lists = list(_segment_lists(command))
+    if command.batch is None:
+        return [_opening(command) + segments + b"]}" for segments in lists]
+    if command.parts > 1 and len(lists) > 1:
+        raise InvalidValue(
+            "segments", f"are more than one job may carry, in part {command.part} of a batch cut already"
+        )
+    numbers = [(command.part, command.parts)] if len(lists) == 1 else [(n + 1, len(lists)) for n in range(len(lists))]
+    return [
+        _opening(command) + segments + b"]" + _closing(command.batch, *number)
+        for segments, number in zip(lists, numbers, strict=True)
+    ]
+
+
+def _opening(command: IngestSegments) -> bytes:
+    return b'{"meeting_id":"%b","segments":[' % str(command.meeting_id).encode()
+
+
+def _closing(batch: int, part: int, parts: int) -> bytes:
+    return b',"batch":%d}' % batch if parts == 1 else b',"batch":%d,"part":%d,"parts":%d}' % (batch, part, parts)
+
+
+def _segment_lists(command: IngestSegments) -> Iterator[bytes]:
+    """The segments of each job, encoded, with commas between them."""
+    closing = b"}" if command.batch is None else _closing(command.batch, LARGEST_INTEGER, LARGEST_INTEGER)
+    around = _head(command.function, _opening(command) + b"]" + closing)
+    room = MOST_BYTES_PER_JOB - len(around) - _TAIL_BYTES
     parts: list[bytes] = []
     used = 0
     for place, segment in enumerate(command.segments):
@@ -111,8 +142,8 @@ def _ingest_bodies(command: IngestSegments) -> Iterator[bytes]:
                 f"is {len(part)} bytes as JSON, and a job of {MOST_BYTES_PER_JOB} bytes has room for {room}",
             )
         if len(parts) == MOST_SEGMENTS_PER_JOB or used + size - 1 > room:
-            yield b"%b%b]}" % (opening, b",".join(parts))
+            yield b",".join(parts)
             parts, used = [], 0
         parts.append(part)
         used += size
-    yield b"%b%b]}" % (opening, b",".join(parts))
+    yield b",".join(parts)

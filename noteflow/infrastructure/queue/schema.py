@@ -20,7 +20,7 @@ from noteflow.domain.errors import InvalidValue
 from noteflow.domain.value_objects import MeetingState
 
 _Ordinal = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
-_Sequence = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)]
+_Number = Annotated[int, Meta(ge=1, le=LARGEST_INTEGER)]
 
 
 class WordFields(Struct, forbid_unknown_fields=True, gc=False):
@@ -51,6 +51,9 @@ class IngestSegmentsFields(Struct, forbid_unknown_fields=True):
 
     meeting_id: UUID
     segments: Annotated[list[SegmentFields], Meta(min_length=1, max_length=MOST_SEGMENTS_PER_JOB)]
+    batch: _Number | None = None
+    part: _Number = 1
+    parts: _Number = 1
 
 
 class ChangeMeetingStateFields(Struct, forbid_unknown_fields=True):
@@ -58,7 +61,8 @@ class ChangeMeetingStateFields(Struct, forbid_unknown_fields=True):
 
     meeting_id: UUID
     state: MeetingState
-    sequence: _Sequence | None = None
+    sequence: _Number | None = None
+    expected_batches: _Ordinal | None = None
 
 
 Fields = TypeVar("Fields", bound=Struct)

@@ -39,13 +39,20 @@ def kwargs_of(command: Command) -> dict[str, Any]:
     Fields that hold their default are left out, times and shares are floats, whatever numbers they were.
     """
     if isinstance(command, IngestSegments):
-        return {
+        ingest: dict[str, Any] = {
             "meeting_id": str(command.meeting_id),
             "segments": [segment_values(segment) for segment in command.segments],
         }
+        if command.batch is not None:
+            ingest["batch"] = command.batch
+        if command.parts > 1:
+            ingest |= {"part": command.part, "parts": command.parts}
+        return ingest
     values: dict[str, Any] = {"meeting_id": str(command.meeting_id), "state": command.state.value}
     if command.sequence is not None:
         values["sequence"] = command.sequence
+    if command.expected_batches is not None:
+        values["expected_batches"] = command.expected_batches
     return values
 
 
@@ -84,7 +91,9 @@ def command_from(function: str, args: Sequence[object], kwargs: Mapping[str, obj
             return _ingest_segments(read_fields(IngestSegmentsFields, named))
         case ChangeMeetingState.function:
             fields = read_fields(ChangeMeetingStateFields, _named(ChangeMeetingStateFields, args, kwargs))
-            return ChangeMeetingState(MeetingId(fields.meeting_id), fields.state, fields.sequence)
+            return ChangeMeetingState(
+                MeetingId(fields.meeting_id), fields.state, fields.sequence, fields.expected_batches
+            )
         case _:
             raise UnknownFunction(_no_such(function))
 
@@ -98,7 +107,7 @@ def _no_such(function: object) -> str:
 def _ingest_segments(fields: IngestSegmentsFields) -> IngestSegments:
     meeting_id = MeetingId(fields.meeting_id)
     segments = tuple(_segment(meeting_id, place, segment) for place, segment in enumerate(fields.segments))
-    command = IngestSegments(meeting_id, segments)
+    command = IngestSegments(meeting_id, segments, fields.batch, fields.part, fields.parts)
     check_limits(command)
     return command
 

@@ -116,7 +116,7 @@ def test_a_wrong_argument_is_named(function: str, kwargs: Any, field: str) -> No
 
 @pytest.mark.parametrize(
     ("args", "field"),
-    [([str(MEETING), "STOPPED", 1, CANARY], "args"), (CANARY, "args"), ([str(MEETING)], "meeting_id")],
+    [([str(MEETING), "STOPPED", 1, 2, CANARY], "args"), (CANARY, "args"), ([str(MEETING)], "meeting_id")],
 )
 def test_wrong_positional_arguments_are_named(args: Any, field: str) -> None:
     assert refusal("change_meeting_state", CHANGE, args).field == field

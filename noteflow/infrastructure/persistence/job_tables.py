@@ -1,0 +1,107 @@
+"""The tables of jobs: finished, asked for, waiting, dead."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from noteflow.infrastructure.persistence.tables import metadata
+
+job_ledger = Table(
+    "job_ledger",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("meeting_id", Uuid, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", JSONB, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("enqueued_at", DateTime(timezone=True), nullable=False),
+    Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Index("job_ledger_committed_at_idx", "committed_at"),
+    Index("job_ledger_meeting_id_committed_at_idx", "meeting_id", "committed_at"),
+)
+
+# `due_at` is when somebody must look at a row: to dispatch it (waiting), to see whether Redis still has it
+# (dispatched), to give it up (parked).
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("meeting_id", Uuid, nullable=False),
+    Column("sequence", Integer),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("dispatched_at", DateTime(timezone=True)),
+    Column("awaits", Text),
+    Column("missing", Text),
+    Column("parked_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('waiting', 'dispatched', 'parked')", "state_known"),
+    CheckConstraint("awaits IN ('meeting', 'state', 'sequence', 'batches')", "awaits_known"),
+    CheckConstraint(
+        "state <> 'parked' OR (awaits IS NOT NULL AND missing IS NOT NULL AND parked_at IS NOT NULL)",
+        "parked_says_why",
+    ),
+    Index("outbox_waiting_idx", "position", postgresql_where=text("state = 'waiting'")),
+    Index("outbox_due_idx", "state", "due_at"),
+    Index("outbox_parked_idx", "meeting_id", postgresql_where=text("state = 'parked'")),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("meeting_id", Uuid),
+    Column("body", LargeBinary),
+    Column("reason", Text, nullable=False),
+    Column("errors", JSONB, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("enqueued_at", DateTime(timezone=True)),
+    Column("died_at", DateTime(timezone=True), nullable=False),
+    Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("state", Text, nullable=False, server_default="dead"),
+    CheckConstraint("state IN ('dead', 'replayed', 'dropped')", "state_known"),
+    UniqueConstraint("job_id", "died_at"),
+    Index("dead_letters_state_died_at_idx", "state", "died_at"),
+    Index("dead_letters_meeting_id_idx", "meeting_id"),
+)
+
+dead_letter_acts = Table(
+    "dead_letter_acts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("dead_letter_id", BigInteger, ForeignKey("dead_letters.id", ondelete="CASCADE"), nullable=False),
+    Column("act", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("note", Text),
+    Column("acted_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Index("dead_letter_acts_dead_letter_id_idx", "dead_letter_id"),
+)
