@@ -12,6 +12,8 @@ from noteflow.domain.outcomes import AlreadyApplied, Outcome
 from noteflow.infrastructure.persistence.assets import MeetingAssets
 from noteflow.infrastructure.persistence.ledger import JobIdentity, LedgerEntry
 from noteflow.infrastructure.persistence.meetings import MeetingRepository
+from noteflow.infrastructure.persistence.outbox import OutboxRepository
+from noteflow.infrastructure.persistence.parking import Parking
 from noteflow.infrastructure.persistence.segments import SegmentRepository
 from noteflow.infrastructure.persistence.transaction import Transaction
 
@@ -41,6 +43,8 @@ class SqlAlchemyUnitOfWork:
         job_id = job.job_id if job is not None else None
         self.meetings = MeetingRepository(self._transaction, lock_rows=lock_meetings, job_id=job_id)
         self.segments = SegmentRepository(self._transaction, job_id)
+        self.jobs = OutboxRepository(self._transaction)
+        self.parking = Parking(self._transaction)
         self.assets = MeetingAssets(meetings_dir)
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,70 @@
+"""Where premature jobs wait: in PostgreSQL, until the transaction that brings what they wait for wakes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, text
+from sqlalchemy.dialects.postgresql import insert
+
+from noteflow.domain.outcomes import Premature
+from noteflow.domain.value_objects import MeetingId
+from noteflow.infrastructure.persistence.job_tables import outbox
+from noteflow.infrastructure.persistence.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedJob:
+    """A job that is to wait, and how long at most. `body` is its payload as it will go to Redis again."""
+
+    job_id: str
+    queue: str
+    kind: str
+    meeting_id: MeetingId
+    sequence: int | None
+    body: bytes
+    gives_up_at: datetime
+
+
+class Parking:
+    """The parked jobs, as one unit of work sees them."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def keep_out_wakers(self, meeting_id: MeetingId) -> None:
+        """Let nobody wake this meeting's jobs until the unit ends, and wait for those who are about to.
+
+        What is looked at after this is what a waker will find: `wake_parked` (of the migrations) shares the lock.
+        """
+        await self._transaction.run(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:meeting AS text), 5018275))"),
+            {"meeting": str(meeting_id)},
+        )
+
+    async def park(self, job: ParkedJob, why: Premature) -> None:
+        """Let the job wait. Parked again, it waits from its first time on."""
+        reasons: dict[str, Any] = {
+            "state": "parked",
+            "awaits": why.awaits.value,
+            "missing": why.missing,
+            "due_at": job.gives_up_at,
+        }
+        statement = insert(outbox).values(
+            job_id=job.job_id,
+            queue=job.queue,
+            kind=job.kind,
+            meeting_id=job.meeting_id,
+            sequence=job.sequence,
+            body=job.body,
+            parked_at=func.clock_timestamp(),
+            **reasons,
+        )
+        await self._transaction.run(
+            statement.on_conflict_do_update(
+                index_elements=[outbox.c.job_id],
+                set_=reasons | {"parked_at": func.coalesce(outbox.c.parked_at, func.clock_timestamp())},
+            )
+        )
