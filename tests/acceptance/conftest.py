@@ -10,17 +10,23 @@ import pytest
 from tests.acceptance.fleet import OURS, STOCK, Command, WorkerProcess, all_ready, worker_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 WAYS = {"python -m worker run": OURS, "arq worker.WorkerSettings": STOCK}
 
 
 class StartWorkers(Protocol):
-    """Starts workers and returns when they look for jobs. Keyword arguments are more settings, in capitals."""
+    """Starts workers and returns when they look for jobs. `settings` are more variables of its environment."""
 
     async def __call__(
-        self, database_url: str, redis_url: str, *, number: int = 1, command: Command = OURS, **settings: str
+        self,
+        database_url: str,
+        redis_url: str,
+        *,
+        number: int = 1,
+        command: Command = OURS,
+        settings: Mapping[str, str] | None = None,
     ) -> list[WorkerProcess]: ...
 
 
@@ -37,10 +43,15 @@ def start_workers(tmp_path: Path) -> Iterator[StartWorkers]:
     with ExitStack() as stack:
 
         async def start(
-            database_url: str, redis_url: str, *, number: int = 1, command: Command = OURS, **settings: str
+            database_url: str,
+            redis_url: str,
+            *,
+            number: int = 1,
+            command: Command = OURS,
+            settings: Mapping[str, str] | None = None,
         ) -> list[WorkerProcess]:
             workers = stack.enter_context(
-                worker_processes(command, number, database_url, redis_url, tmp_path, **settings)
+                worker_processes(command, number, database_url, redis_url, tmp_path, settings or {})
             )
             await all_ready(workers)
             return workers

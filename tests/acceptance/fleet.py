@@ -15,7 +15,7 @@ from tests.acceptance.manager import PATIENCE_S, ROOT, environment, tool
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 Command = tuple[str, ...]
@@ -65,7 +65,7 @@ class WorkerProcess:
 
 @contextmanager
 def worker_processes(
-    command: Sequence[str], number: int, database_url: str, redis_url: str, folder: Path, **settings: str
+    command: Sequence[str], number: int, database_url: str, redis_url: str, folder: Path, settings: Mapping[str, str]
 ) -> Iterator[list[WorkerProcess]]:
     """Run so many workers, ended by their pids when the block ends."""
     workers: list[WorkerProcess] = []

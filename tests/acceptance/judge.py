@@ -33,6 +33,23 @@ class Judge:
         )
         return meeting_id
 
+    async def watch(self) -> None:
+        """Note, from now on, every row that is written to a table, in the transaction that writes it."""
+        await self.ask("CREATE TABLE witness (what text NOT NULL)")
+        await self.ask(
+            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN INSERT INTO witness VALUES (TG_TABLE_NAME || ' ' || TG_OP); RETURN NULL; END $$"
+        )
+        for table in ("meetings", "segments"):
+            await self.ask(
+                f"CREATE TRIGGER noted AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION note()"
+            )
+
+    async def writes(self) -> dict[str, int]:
+        """How often a row was written, committed and counted since `watch`: "segments INSERT" and the like."""
+        rows = await self.ask("SELECT what, count(*) AS number FROM witness GROUP BY what")
+        return {row["what"]: row["number"] for row in rows}
+
     async def segments(self) -> Stored:
         """Every stored segment's text, by meeting and number."""
         stored: Stored = {}

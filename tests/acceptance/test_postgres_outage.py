@@ -53,8 +53,9 @@ async def test_no_job_fails_and_none_is_applied_twice_and_no_worker_ends(
 ) -> None:
     postgres = own_postgres()
     judge = Judge(postgres.url("noteflow"))
-    workers = await start_workers(judge.database_url, redis_url, number=2, command=command, **GENEROUS)
+    workers = await start_workers(judge.database_url, redis_url, number=2, command=command, settings=GENEROUS)
     meetings = [await judge.new_meeting() for _ in range(MEETINGS)]
+    await judge.watch()
     commands, promised = work(meetings, jobs)
     async with Redis.from_url(redis_url) as redis, JobClient(redis) as client:
         await client.enqueue_many(commands)
@@ -65,6 +66,8 @@ async def test_no_job_fails_and_none_is_applied_twice_and_no_worker_ends(
 
     assert await judge.segments() == promised
     assert await judge.meetings() == dict.fromkeys(meetings, ("COMPLETED", 1 + len(STATES), len(STATES)))
+    moves = MEETINGS * len(STATES)
+    assert await judge.writes() == {"segments INSERT": 3 * (jobs - moves), "meetings UPDATE": moves}
     results = [json.loads(value) for key, value in kept.items() if key.startswith("arq:result:")]
     assert [result["s"] for result in results] == [True] * jobs
     assert not [key for key in kept if key.startswith(("arq:dead:", "arq:job:", "arq:in-progress:"))]
@@ -105,7 +108,7 @@ def segment(meeting: MeetingId, number: int, text: str) -> Segment:
 
 
 async def is_empty(redis: Redis) -> bool:
-    return await redis.zcard("arq:queue") == 0
+    return bool(await redis.zcard("arq:queue") == 0)
 
 
 def felt(workers: list[WorkerProcess]) -> bool:

@@ -50,7 +50,10 @@ def ground(
     either_way: Command, postgres: EmbeddedPostgres, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ground]:
     name, folder = databases.create(template=MIGRATED), tmp_path_factory.mktemp("stock")
-    with EmbeddedRedis() as redis, worker_processes(either_way, 1, postgres.url(name), redis.url(), folder) as workers:
+    with (
+        EmbeddedRedis() as redis,
+        worker_processes(either_way, 1, postgres.url(name), redis.url(), folder, {}) as workers,
+    ):
         yield Ground(workers[0], redis.url(), Judge(postgres.url(name)))
     databases.drop(name)
 
