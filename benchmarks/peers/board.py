@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-CAPACITY = 65_536
+CAPACITY = 131_072
 _WORKERS = 64
 _RUNS = _WORKERS
 _TIMES = _RUNS + CAPACITY
@@ -44,13 +44,14 @@ class Board:
         """Whether the first `workers` workers have started."""
         return not self._memory[:workers].count(0)
 
-    def missing(self, count: int) -> int:
-        """How many of the first `count` jobs have not run."""
-        return self._memory[_RUNS : _RUNS + count].count(0)
+    def missing(self, first: int, count: int) -> int:
+        """How many of `count` jobs from `first` on have not run."""
+        return self._runs(first, count).count(0)
 
-    def doubled(self, count: int) -> int:
-        """How many of the first `count` jobs ran more than once."""
-        return count - self.missing(count) - self._memory[_RUNS : _RUNS + count].count(1)
+    def doubled(self, first: int, count: int) -> int:
+        """How many of `count` jobs from `first` on ran more than once."""
+        runs = self._runs(first, count)
+        return count - runs.count(0) - runs.count(1)
 
     def noted_ns(self, index: int) -> int:
         """When job `index` ran, on the clock of `time.monotonic_ns`."""
@@ -63,3 +64,8 @@ class Board:
     def forget_workers(self) -> None:
         """No worker is ready any more."""
         self._memory[:_WORKERS] = bytes(_WORKERS)
+
+    def _runs(self, first: int, count: int) -> bytes:
+        if first + count > CAPACITY:
+            raise ValueError(f"the board has room for {CAPACITY} jobs")
+        return self._memory[_RUNS + first : _RUNS + first + count]

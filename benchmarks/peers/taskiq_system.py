@@ -10,7 +10,7 @@ from typing import Any
 from taskiq.api import run_receiver_task
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
-from benchmarks.peers.protocol import FUNCTIONS, Arguments, Config, Producer
+from benchmarks.peers.protocol import Arguments, Config, Producer
 from benchmarks.peers.run import run
 from benchmarks.peers.work import Work
 
@@ -24,8 +24,7 @@ class Taskiq:
     async def work(self, config: Config, work: Work) -> None:
         """Run taskiq's receiver."""
         broker = _broker(config)
-        for name in FUNCTIONS:
-            broker.register_task(getattr(work, name), task_name=name)
+        _register(broker, work)
         broker.is_worker_process = True
         await broker.startup()
         async with work.opened():
@@ -35,8 +34,7 @@ class Taskiq:
     async def producer(self, config: Config) -> AsyncIterator[Producer]:
         """taskiq's broker."""
         broker = _broker(config)
-        work = Work(config)
-        tasks = {name: broker.register_task(getattr(work, name), task_name=name) for name in FUNCTIONS}
+        tasks = _register(broker, Work(config))
         await broker.startup()
         try:
             yield TaskiqProducer(tasks)
@@ -67,6 +65,20 @@ class TaskiqProducer:
     async def fill(self, function: str, jobs: Sequence[Arguments]) -> None:
         """As `many`."""
         await self.many(function, jobs)
+
+
+def _register(broker: Any, work: Work) -> dict[str, Any]:
+    # taskiq writes into what it is given, which a bound method does not allow, and reads its annotations.
+    async def noop(index: int) -> None:
+        await work.noop(index)
+
+    async def nap(index: int) -> None:
+        await work.nap(index)
+
+    async def ingest(meeting_id: str, segments: list[dict[str, Any]]) -> None:
+        await work.ingest(meeting_id, segments)
+
+    return {job.__name__: broker.register_task(job, task_name=job.__name__) for job in (noop, nap, ingest)}
 
 
 def _broker(config: Config) -> Any:

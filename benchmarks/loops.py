@@ -1,0 +1,44 @@
+"""Ingestion without a queue: what a single process does in a loop."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One way to store, one batch after another or as many at once as a worker runs."""
+
+    way: str
+    title: str
+    side_by_side: bool
+
+    @property
+    def name(self) -> str:
+        """As it is called in the results."""
+        return f"loop-{self.way}-{'side-by-side' if self.side_by_side else 'one-by-one'}"
+
+    def command(self) -> list[str]:
+        """What starts the process."""
+        return [sys.executable, "-m", "benchmarks.peers.loops"]
+
+    def request(self, at_once: int) -> dict[str, Any]:
+        """What to ask it for."""
+        return {"way": self.way, "at_once": at_once if self.side_by_side else 1}
+
+
+NAIVE = Loop("naive", "naive ORM, one by one", side_by_side=False)
+
+
+def loops() -> tuple[Loop, ...]:
+    """Every loop."""
+    return (
+        NAIVE,
+        Loop("driver", "bare asyncpg, one by one", side_by_side=False),
+        Loop("unit", "our unit of work, one by one", side_by_side=False),
+        Loop("naive", "naive ORM, side by side", side_by_side=True),
+        Loop("driver", "bare asyncpg, side by side", side_by_side=True),
+        Loop("unit", "our unit of work, side by side", side_by_side=True),
+    )
