@@ -17,6 +17,7 @@ from noteflow.domain.value_objects import MeetingState
 from tests.acceptance.manager import PATIENCE_S, ROOT, environment, running, tool
 from tests.acceptance.workload import Workload
 from tests.processes import alive
+from tests.unit.ops.files import exec_form, last
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ async def test_a_killed_worker_comes_back_and_nothing_is_lost(
         await eventually(lambda: work.is_done(), within_s=PATIENCE_S)
         await eventually(lambda: _running(configuration) == {second, third}, within_s=PATIENCE_S, every_s=0.5)
 
+        assert _health_check(settings) == 0
+
         assert supervisor.stop(signal.SIGTERM) == 0
+        assert _health_check(settings) == 1
         assert len(supervisor.actions("worker.stopped")) == 2
         assert not any(alive(pid) for pid in (first, second, third))
 
@@ -70,6 +74,12 @@ async def test_workers_with_wrong_settings_are_fatal_and_not_started_for_ever(
         await eventually(lambda: supervisor.said.count("entered FATAL state") == 2, within_s=PATIENCE_S)
         assert "settings: JOB_TIMEOUT_S must be over RETRY_BUDGET_S" in supervisor.said
         assert supervisor.stop(signal.SIGTERM) == 0
+
+
+def _health_check(settings: dict[str, str]) -> int:
+    """The exit code of the image's health check."""
+    program, *words = exec_form(last("HEALTHCHECK").partition("CMD ")[2])
+    return subprocess.run([tool(program), *words], check=False, cwd=ROOT, env=settings, timeout=PATIENCE_S).returncode
 
 
 def _running(configuration: Path) -> set[int]:

@@ -1,0 +1,141 @@
+"""What the README and docs/adding-a-job.md show is run as it stands."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+
+from noteflow.domain import checks, commands, entities, errors, outcomes, ports
+from noteflow.domain.commands import ChangeMeetingState, IngestSegments
+from noteflow.domain.entities import Meeting, Segment
+from noteflow.domain.errors import InvalidValue
+from noteflow.domain.outcomes import AlreadyApplied, Applied
+from noteflow.domain.value_objects import MeetingState
+from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
+from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from noteflow.infrastructure.queue import codec
+from noteflow.infrastructure.queue.client import JobClient
+from tests.acceptance.manager import PATIENCE_S, ROOT, environment, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+README = (ROOT / "README.md").read_text()
+PRODUCER, OWNER = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMAND, HANDLER = re.findall(r"```python\n(.*?)```", (ROOT / "docs/adding-a-job.md").read_text(), re.DOTALL)
+
+
+async def run(example: str, names: dict[str, Any]) -> None:
+    """Run an example as the REPL of asyncio would."""
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(textwrap.dedent(example), "example", "exec", flags=flags, dont_inherit=True)
+    coroutine: Awaitable[None] | None = eval(code, names)
+    if coroutine is not None:
+        await coroutine
+
+
+async def test_the_examples_and_the_commands_that_look_inside(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    names: dict[str, Any] = {}
+    await run(OWNER.replace("postgresql://noteflow@localhost/noteflow", database_url), names)
+    await names["engine"].dispose()
+    meeting: Meeting = names["meeting"]
+    names["meeting_id"] = meeting.id
+    await run(PRODUCER.replace("redis://localhost:6379/0", redis_url), names)
+    done: str = names["answer"].job_id
+    await _work_off(database_url, redis_url)
+
+    contradiction = IngestSegments(meeting.id, (Segment(meeting.id, 0, "Good evening.", 0.4, 1.3, speaker="Ada"),))
+    async with JobClient.from_url(redis_url) as jobs:
+        dead = (await jobs.enqueue(contradiction)).job_id
+    await _work_off(database_url, redis_url)
+
+    async with JobClient.from_url(redis_url) as jobs:
+        waiting = (await jobs.enqueue(ChangeMeetingState(meeting.id, MeetingState.STOPPED, sequence=2))).job_id
+
+    async with Redis.from_url(redis_url) as redis:
+        answers = {line: await _redis_cli(redis, line, waiting, done, dead) for line in _lines("redis-cli")}
+    assert answers["zcard arq:queue"] == 1
+    assert answers["zrange arq:queue 0 9 withscores"][0].decode() == waiting
+    assert codec.deserialize(answers["get arq:job:<id>"])["f"] == "change_meeting_state"
+    assert codec.deserialize(answers["get arq:result:<id>"])["s"] is True
+    assert answers["zrange arq:dead:letters 0 -1 withscores"][0].decode() == dead
+    letter = answers["hgetall arq:dead:letter:<id>"]
+    assert letter[b"reason"].startswith(b"refused: segment 0 of meeting")
+    assert codec.deserialize(letter[b"body"])["f"] == "ingest_segments"
+    assert "--scan --pattern arq:in-progress:*" in answers
+
+
+def test_the_other_commands_that_look_inside(database_url: str, redis_url: str) -> None:
+    settings = environment(database_url, redis_url)
+    shown = subprocess.run(
+        [sys.executable, *_lines("python")[0].split()], check=True, capture_output=True, text=True, env=settings
+    )
+    assert "MAX_JOBS" in shown.stdout
+
+    check = subprocess.run([tool("arq"), *_lines("arq")[0].split()], check=False, capture_output=True, env=settings)
+    assert check.returncode == 1  # no worker lives
+
+
+async def test_the_job_that_adding_a_job_adds(database_url: str, tmp_path: Path) -> None:
+    rooms = (checks, commands, entities, errors, outcomes, ports)
+    names: dict[str, Any] = {name: thing for room in rooms for name, thing in vars(room).items() if name[0] != "_"}
+    await run(COMMAND, names)
+    await run(HANDLER, names)
+    rename, handler = names["RenameMeeting"], names["rename_meeting"]
+
+    with pytest.raises(InvalidValue, match=r"title: must be at most 500 characters long"):
+        rename(UUID(int=1), "x" * 501)
+    engine = create_engine(database_url, pool_size=1)
+    factory = create_session_factory(engine)
+    try:
+        async with SqlAlchemyUnitOfWork(factory, tmp_path) as uow:
+            meeting = await uow.meetings.create(Meeting.create(title="Monday"))
+            await uow.commit()
+        for expected in (Applied(), AlreadyApplied()):
+            async with SqlAlchemyUnitOfWork(factory, tmp_path) as uow:
+                assert await handler(uow, rename(meeting.id, "Tuesday")) == expected
+                await uow.commit()
+    finally:
+        await engine.dispose()
+
+
+def _lines(program: str) -> list[str]:
+    """What the README lets a person type to look inside, after the program's name, without the remark beside it."""
+    section = README.partition("## Looking inside")[2].partition("## ")[0]
+    return re.findall(rf"^{program} (.+?)(?:  +.*)?$", section, re.MULTILINE)
+
+
+async def _redis_cli(redis: Redis, line: str, waiting: str, done: str, dead: str) -> Any:
+    if line.startswith("--scan --pattern "):
+        return [key async for key in redis.scan_iter(match=line.split()[-1])]
+    job_id = dead if "dead" in line else done if "result" in line else waiting
+    execute: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
+    return await execute(*shlex.split(line.replace("<id>", job_id)))
+
+
+async def _work_off(database_url: str, redis_url: str) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", "run", "--burst"),
+        cwd=ROOT,
+        env=environment(database_url, redis_url),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert await asyncio.wait_for(worker.wait(), PATIENCE_S) == 0
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
