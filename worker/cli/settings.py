@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from worker.cli.reading import read_settings
 from worker.settings import Settings
+
+_WIDTH_OF_A_PIPE = 200
 
 
 def show() -> None:
     """Every setting: its variable, its value now, its default, what it means. Passwords stay hidden."""
     settings = read_settings()
-    table = Table("variable", "value", "default", "meaning", box=None, pad_edge=False)
+    # Folded and never cut: half a name or half a URL helps nobody, least of all in a pipe.
+    table = Table(
+        *(Column(name, overflow="fold") for name in ("variable", "value", "default", "meaning")),
+        box=None,
+        pad_edge=False,
+    )
     for name, field in Settings.model_fields.items():
         default = Settings.model_construct().shown(name)
         value = settings.shown(name)
         table.add_row(name.upper(), value, "" if value == default else default, field.description)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_A_PIPE)
+    console.print(table)
