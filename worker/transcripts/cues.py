@@ -3,8 +3,10 @@
 import html
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import webvtt
+from webvtt.errors import MalformedFileError
 
 from worker.transcripts.errors import TranscriptError, placed
 from worker.transcripts.layout import srt_cue_lines, vtt_cue_lines
@@ -12,7 +14,8 @@ from worker.transcripts.model import TranscriptSegment
 from worker.transcripts.speakers import with_speakers
 from worker.transcripts.text import one_line
 
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?(?:[ \t\n]+([^>]*))?>|</v>")
+# A tag ends before the next one begins: so a file of tags that are never closed takes no longer than any other.
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(?:[ \t\n]([^<>]*))?>|</v>")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # SRT has no grammar; these are what its players understand. Anything else in angle brackets was meant.
 _SRT_MARKUP = re.compile(r"</?(?:b|i|u|s|font)(?: [^<>]*)?>|\{\\[^{}]*\}", re.IGNORECASE)
@@ -37,9 +40,13 @@ def read_srt(text: str, source: str) -> list[TranscriptSegment]:
     """The segments of an SRT text. SRT escapes nothing, so "&amp;" is what was written."""
     lines = _LINE_END.split(text)
     places = srt_cue_lines(lines, source)
-    first = next(number for number, line in enumerate(lines) if line.strip())
-    numbered = [lines[first].strip(), *lines[first + 1 :]]
-    captions = webvtt.WebVTT.from_buffer(numbered, format="srt").captions
+    # Of the first cue the library wants number and times in the first two lines; later ones may be set apart.
+    first, timing = islice((number for number, line in enumerate(lines) if line.strip()), 2)
+    tidy = [lines[first].strip(), *lines[timing:]]
+    try:
+        captions = webvtt.WebVTT.from_buffer(tidy, format="srt").captions
+    except MalformedFileError:
+        raise TranscriptError(source, "cannot be read as SRT", place=f"line {first + 1}", field="number") from None
     segments: list[TranscriptSegment] = []
     for caption, place in _placed(captions, places, source):
         plain = _SRT_MARKUP.sub("", caption.raw_text)

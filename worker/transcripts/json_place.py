@@ -17,6 +17,8 @@ def explain(text: str, error: Exception) -> tuple[str, str]:
     knows an offset at best. The standard library's decoder knows the line, and lets pass what then can be
     looked for by name.
     """
+    if isinstance(error, RecursionError):
+        return "", "is nested too deeply"
     refused = str(error)
     if at := _AT.search(refused):
         return at[1].removeprefix("$").removeprefix("."), refused[: at.start()]

@@ -54,7 +54,7 @@ def read_whisper(text: str, source: str) -> list[TranscriptSegment]:
     """The segments of a Whisper JSON text, with words, speakers and confidence where it has them."""
     try:
         document = _decoded(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         place, problem = explain(text, error)
         raise TranscriptError(source, problem, place=place) from None
     language = document.language or (document.info.language if document.info else None)
@@ -95,11 +95,13 @@ def _words(segment: _Segment, source: str, place: str) -> tuple[TranscriptWord, 
     neighbours.
     """
     words = [word if isinstance(word, _Word) else _named(word) for word in segment.words or ()]
+    following = _following_starts(words)
     timed: list[TranscriptWord] = []
     before_s = segment.start
-    for index, word in enumerate(words):
+    for index, (word, next_s) in enumerate(zip(words, following, strict=True)):
         start_s = before_s if word.start is None else word.start
-        end_s = _next_start(words[index + 1 :], max(start_s, segment.end)) if word.end is None else word.end
+        gap_ends_s = max(start_s, segment.end) if next_s is None else next_s
+        end_s = gap_ends_s if word.end is None else word.end
         known = (word.probability, word.score, word.confidence)
         probability = next((value for value in known if value is not None), None)
         with placed(source, place, within=f"words[{index}]."):
@@ -113,8 +115,14 @@ def _named(word: _WordTuple) -> _Word:
     return _Word(word=text, start=start, end=end, probability=probability)
 
 
-def _next_start(following: Sequence[_Word], otherwise: float) -> float:
-    return next((word.start for word in following if word.start is not None), otherwise)
+def _following_starts(words: Sequence[_Word]) -> list[float | None]:
+    """For each word, when the next one that has a time begins."""
+    starts: list[float | None] = []
+    next_s: float | None = None
+    for word in reversed(words):
+        starts.append(next_s)
+        next_s = next_s if word.start is None else word.start
+    return starts[::-1]
 
 
 def _confidence(avg_logprob: float | None, words: Sequence[TranscriptWord]) -> float | None:
