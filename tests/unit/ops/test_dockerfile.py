@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 from tests.unit.ops.files import ROOT, dockerfile, exec_form, is_a_command_of_ours, last
 
@@ -60,3 +64,30 @@ def test_what_is_copied_is_there_and_is_not_ignored() -> None:
 
 def test_all_that_the_worker_imports_of_ours_is_copied() -> None:
     assert {"noteflow", "jobs", "worker", "migrations", "pyproject.toml"} <= set(copied())
+
+
+def test_every_package_that_the_worker_imports_is_installed_in_the_image() -> None:
+    requirements = (ROOT / "requirements/base.txt").read_text()
+    pinned = {name.lower() for name in re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE)}
+    distributions = packages_distributions()
+    foreign = {
+        name
+        for folder in ("noteflow", "jobs", "worker", "migrations")
+        for path in (ROOT / folder).rglob("*.py")
+        for name in imported(path)
+        if name not in sys.stdlib_module_names and name not in ("noteflow", "jobs", "worker")
+    }
+    assert foreign > {"arq", "sqlalchemy", "alembic"}
+    missing = {name for name in foreign if not {one.lower() for one in distributions[name]} & pinned}
+    assert missing == set()
+
+
+def imported(path: Path) -> set[str]:
+    """The first names of all that a module imports, also within functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
