@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from worker.engine.claims import Ending, Outcome
+from worker.engine.dead_letters import DeadLetter, DeadLetters, Matching, Replayed
 from worker.engine.gate import Gate
 from worker.engine.options import Options
 from worker.engine.verdicts import AttemptError, HandBack, Refused
 from worker.engine.worker import Worker
 
-__all__ = ["AttemptError", "Ending", "Gate", "HandBack", "Options", "Outcome", "Refused", "Worker"]
+__all__ = [
+    "AttemptError",
+    "DeadLetter",
+    "DeadLetters",
+    "Ending",
+    "Gate",
+    "HandBack",
+    "Matching",
+    "Options",
+    "Outcome",
+    "Refused",
+    "Replayed",
+    "Worker",
+]

@@ -56,7 +56,8 @@ class Drain:
         """Let running jobs finish, hand back the rest, end the worker."""
         worker = self._worker
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker._sleep_until_tasks_complete(), within_s)
+            async with asyncio.timeout(within_s):
+                await worker._sleep_until_tasks_complete()
         arq_log.info(
             "shutdown on %s, wait complete ◆ %d jobs complete ◆ %d failed ◆ %d retries ◆ %d ongoing to cancel",
             signum.name,

@@ -39,8 +39,7 @@ async def burst(worker: Worker) -> None:
         if not worker.tasks and await _all_empty(worker):
             break
         if worker.job_counter >= worker.max_jobs or not worker.allow_pick_jobs or not worker.tasks:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(worker.wanted.wait(), max(worker.poll_delay_s, BURST_PAUSE_S))
+            await _wanted(worker, max(worker.poll_delay_s, BURST_PAUSE_S))
         else:
             await asyncio.wait(worker.tasks.values(), timeout=max(worker.poll_delay_s, BURST_PAUSE_S))
     await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
@@ -63,6 +62,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         patience_s=worker.options.command_timeout_s,
     )
     worker.leases.start()
+    worker.leases.renew_soon()  # and with it the worker's first record
     async with asyncio.TaskGroup() as helpers:
         watching = helpers.create_task(watcher.run())
         beating = helpers.create_task(_beat(worker))
@@ -104,8 +104,7 @@ async def _may_claim(worker: Worker) -> None:
         if worker.allow_pick_jobs and not full:
             return
         worker.wanted.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.wanted.wait(), 0.1 if worker.link.backlog else None)
+        await _wanted(worker, 0.1 if worker.link.backlog else None)
 
 
 async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:
@@ -118,8 +117,16 @@ async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:
     if batch.next_due_ms is not None:
         ahead_s = max((batch.next_due_ms - batch.now_ms) / 1000, 0.001)
         timeout_s = ahead_s if timeout_s is None else min(timeout_s, ahead_s)
+    worker.idle = worker.job_counter == 0
+    await _wanted(worker, timeout_s)
+    worker.idle = False
+
+
+async def _wanted(worker: Worker, within_s: float | None) -> None:
+    # Not `wait_for`: Python 3.11's swallows a cancellation that comes together with the event.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(worker.wanted.wait(), timeout_s)
+        async with asyncio.timeout(within_s):
+            await worker.wanted.wait()
 
 
 async def _after_outage(worker: Worker) -> None:

@@ -47,6 +47,7 @@ class Watcher:
         self._patience_s = patience_s
         self._hungry = asyncio.Event()
         self._in_vain = False
+        self._has_called = False
         self._gap_s = _SHORTEST_GAP_S
         self._pushed = False
         self.watching = False
@@ -58,7 +59,9 @@ class Watcher:
         What is due and cannot be had (paused, or running in a stock worker) would call us without end; after a claim in
         vain only a change, or the slow poll, calls again.
         """
-        self._in_vain = in_vain
+        # Only a claim made after arming tells: what came between an earlier one and the arming has pushed nothing.
+        self._in_vain = in_vain and self._has_called
+        self._has_called = False
         self._gap_s = min(self._gap_s * 2, _LONGEST_GAP_S) if in_vain else _SHORTEST_GAP_S
         self._hungry.set()
 
@@ -109,16 +112,20 @@ class Watcher:
 
     def _call(self) -> None:
         self._hungry.clear()
+        self._has_called = True
         self._due()
 
     async def _arm(self, connection: AbstractConnection) -> float:
         """Read the queues' heads, which arms tracking; return in how many seconds the first is due."""
         heads = [("ZRANGE", queue, 0, 0, "WITHSCORES") for queue in self._queues]
         await connection.send_packed_command(connection.pack_commands([("TIME",), *heads]))
+        self._pushed = False
         seconds, microseconds = await self._reply(connection)
+        if self._pushed:
+            # Written since the last arming, perhaps also since the claim in vain.
+            self._in_vain = self._pushed = False
         now_ms = int(seconds) * 1000 + int(microseconds) / 1000
         earliest_ms = float("inf")
-        self._pushed = False
         for _ in heads:
             for _, score in await self._reply(connection):
                 earliest_ms = min(earliest_ms, float(score))

@@ -64,6 +64,7 @@ class Worker(arq.worker.Worker):
         self.last_error: str | None = None
         self.outage = Outage()
         self.wanted = asyncio.Event()
+        self.idle = False
         self.link = Link(lambda: self.pool, self.queues, self.worker_id, self.options, self.outage)
         self.health = Health(self)
         self.runs = Runs(self)
@@ -166,7 +167,7 @@ class Worker(arq.worker.Worker):
         if self._pool is None:
             return
         await self._drain.settle()
-        self.leases.stop()
+        await asyncio.to_thread(self.leases.stop)
         try:
             await self.health.retire()
             await delete_line_if_last(self)

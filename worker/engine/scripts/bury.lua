@@ -36,8 +36,8 @@ local crashes = redis.pcall('GET', 'arq:crashes:' .. id)
 local earlier = redis.pcall('LRANGE', 'arq:errors:' .. id, 0, -1)
 local errors = failures
 if not earlier.err and #earlier > 0 then
-  local rest = string.sub(failures, 2)
-  errors = '[' .. table.concat(earlier, ',') .. (rest ~= ']' and ',' or '') .. rest
+  local told = string.sub(failures, 2, -2)
+  errors = '[' .. table.concat(earlier, ',') .. (told ~= '' and ',' or '') .. told .. ']'
 end
 
 redis.call('DEL', letter)

@@ -1,0 +1,74 @@
+"""Workers, Arq's and ours, on a real Redis, and closed at the end of each test."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import arq.worker
+import pytest
+from arq.connections import ArqRedis
+
+from worker.engine import DeadLetters, Options, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+STOCK, OURS = "arq", "ours"
+
+
+class MakeWorker(Protocol):
+    """Makes one of our workers, in burst mode unless told otherwise, on the test's Redis."""
+
+    def __call__(self, functions: Any = (), *, options: Options | None = None, **arguments: Any) -> Worker: ...
+
+
+class MakeEither(Protocol):
+    """Makes a worker of the kind under test: Arq's own, or ours."""
+
+    def __call__(self, functions: Any = (), **arguments: Any) -> arq.worker.Worker: ...
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    """A stock Arq pool, pickling as it does by default."""
+    pool = ArqRedis.from_url(redis_url)
+    yield pool
+    await pool.aclose(close_connection_pool=True)
+
+
+@pytest.fixture
+def letters(redis: ArqRedis) -> DeadLetters:
+    return DeadLetters(redis)
+
+
+@pytest.fixture
+async def make_worker(redis_url: str) -> AsyncIterator[MakeWorker]:
+    made: list[Worker] = []
+
+    def make(functions: Any = (), *, options: Options | None = None, **arguments: Any) -> Worker:
+        defaults: dict[str, Any] = {"burst": True, "poll_delay": 0.01, "handle_signals": False}
+        pool = ArqRedis.from_url(redis_url)
+        made.append(Worker(functions, redis_pool=pool, options=options, **{**defaults, **arguments}))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        await worker.close()
+
+
+@pytest.fixture(params=[STOCK, OURS])
+async def either(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[MakeEither]:
+    made: list[arq.worker.Worker] = []
+    kind = arq.worker.Worker if request.param == STOCK else Worker
+
+    def make(functions: Any = (), **arguments: Any) -> arq.worker.Worker:
+        defaults: dict[str, Any] = {"burst": True, "poll_delay": 0, "max_jobs": 10}
+        made.append(kind(functions, redis_pool=ArqRedis.from_url(redis_url), **{**defaults, **arguments}))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        # Arq's own worker raises from here what its jobs were cancelled with.
+        with suppress(BaseException):
+            await worker.close()

@@ -1,0 +1,290 @@
+"""What Arq documents of jobs, shown of Arq's worker and of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+from arq.connections import ArqRedis
+from arq.jobs import Job, JobStatus, ResultNotFound
+from arq.worker import FailedJobs, JobExecutionFailed, Retry, RetryJob, func
+
+from tests.integration.engine.conftest import MakeEither
+
+pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
+
+Ctx = dict[Any, Any]
+
+
+async def answer(ctx: Ctx) -> int:
+    return 42
+
+
+async def echo(ctx: Ctx, *args: Any, **kwargs: Any) -> Any:
+    return [*args, kwargs]
+
+
+async def fail(ctx: Ctx) -> None:
+    raise ValueError("no good")
+
+
+async def must_enqueue(redis: ArqRedis, function: str, *args: Any, **kwargs: Any) -> Job:
+    job = await redis.enqueue_job(function, *args, **kwargs)
+    assert job is not None
+    return job
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> str:
+    return re.sub(r"\d+\.\d\ds", "X.XXs", "\n".join(record.message for record in caplog.records))
+
+
+def counters(worker: Any) -> tuple[int, int, int]:
+    return worker.jobs_complete, worker.jobs_failed, worker.jobs_retried
+
+
+async def test_a_job_runs_and_its_result_is_read(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    job = await must_enqueue(redis, "echo", 1, "two", _job_id="j", three=3)
+    assert await job.status() is JobStatus.queued
+    worker = either([echo])
+    await worker.main()
+    assert counters(worker) == (1, 0, 0)
+    assert await job.result(poll_delay=0) == [1, "two", {"three": 3}]
+    assert await job.status() is JobStatus.complete
+    shown = lines_of(caplog)
+    assert "Starting worker for 1 functions: echo" in shown
+    assert "X.XXs → j:echo(1, 'two', three=3)\n  X.XXs ← j:echo ● [1, 'two', {'three': 3}]" in shown
+
+
+async def test_results_are_not_logged_on_request(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await must_enqueue(redis, "answer", _job_id="j")
+    await either([answer], log_results=False).main()
+    assert lines_of(caplog).endswith("← j:answer ● ")
+
+
+async def test_only_the_result_and_the_line_of_health_remain(either: MakeEither, redis: ArqRedis) -> None:
+    await must_enqueue(redis, "answer", _job_id="j")
+    worker = either([answer])
+    await worker.main()
+    assert sorted(await redis.keys("*")) == [b"arq:queue:health-check", b"arq:result:j"]
+    await worker.close()
+    assert await redis.keys("*") == [b"arq:result:j"]
+
+
+@pytest.mark.parametrize(
+    ("of_function", "of_worker", "life_s"),
+    [({}, {}, 3600), ({"keep_result": 7}, {}, 7), ({"keep_result_forever": True}, {}, -1), ({}, {"keep_result": 9}, 9)],
+)
+async def test_results_live_as_long_as_asked(
+    either: MakeEither, redis: ArqRedis, of_function: Any, of_worker: Any, life_s: int
+) -> None:
+    await must_enqueue(redis, "answer", _job_id="j")
+    await either([func(answer, name="answer", **of_function)], **of_worker).main()
+    assert await redis.ttl("arq:result:j") in (life_s, life_s - 1)
+
+
+async def test_a_result_of_no_life_is_not_kept(either: MakeEither, redis: ArqRedis) -> None:
+    job = await must_enqueue(redis, "answer", _job_id="j")
+    await either([func(answer, name="answer", keep_result=0)]).main()
+    with pytest.raises(ResultNotFound):
+        await job.result(poll_delay=0)
+
+
+async def test_the_context_tells_about_the_job(either: MakeEither, redis: ArqRedis) -> None:
+    seen: Ctx = {}
+
+    async def look(ctx: Ctx) -> None:
+        seen.update(ctx)
+
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    await must_enqueue(redis, "look", _job_id="j")
+    await either([func(look, name="look")], ctx={"mine": 1}).main()
+    assert (seen["job_id"], seen["job_try"], seen["mine"]) == ("j", 1, 1)
+    assert before < seen["enqueue_time"] < datetime.now(UTC)
+    assert isinstance(seen["redis"], ArqRedis)
+    assert abs(seen["score"] - seen["enqueue_time"].timestamp() * 1000) < 1000
+
+
+async def test_a_job_that_raises_fails_at_once_and_its_error_comes_back(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await must_enqueue(redis, "fail", _job_id="j")
+    worker = either([fail])
+    await worker.main()
+    assert counters(worker) == (0, 1, 0)
+    with pytest.raises(ValueError, match="no good"):
+        await job.result(poll_delay=0)
+    assert "X.XXs ! j:fail failed, ValueError: no good" in lines_of(caplog)
+
+
+async def test_run_check_raises_for_failed_jobs_and_counts_the_others(either: MakeEither, redis: ArqRedis) -> None:
+    await must_enqueue(redis, "answer")
+    assert await either([answer]).run_check() == 1
+    await must_enqueue(redis, "fail")
+    with pytest.raises(FailedJobs, match="1 job failed ValueError"):
+        await either([fail]).run_check()
+
+
+async def test_retry_runs_again_after_its_delay_and_counts(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def third_time(ctx: Ctx) -> int:
+        if ctx["job_try"] < 3:
+            raise Retry(defer=0.01)
+        return int(ctx["job_try"])
+
+    job = await must_enqueue(redis, "third_time", _job_id="j")
+    worker = either([func(third_time, name="third_time")])
+    await worker.main()
+    assert counters(worker) == (1, 0, 2)
+    assert await job.result(poll_delay=0) == 3
+    shown = lines_of(caplog)
+    assert "↻ j:third_time retrying job in X.XXs" in shown
+    assert "→ j:third_time() try=3" in shown
+
+
+@pytest.mark.parametrize("raised", [RetryJob(), asyncio.CancelledError()], ids=repr)
+async def test_a_job_that_is_cancelled_or_asks_for_it_runs_again(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture, raised: BaseException
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def once(ctx: Ctx) -> None:
+        if ctx["job_try"] == 1:
+            raise raised
+
+    await must_enqueue(redis, "once", _job_id="j")
+    worker = either([func(once, name="once")])
+    await worker.main()
+    assert counters(worker) == (1, 0, 1)
+    assert "↻ j:once cancelled, will be run again" in lines_of(caplog)
+
+
+async def test_a_job_out_of_tries_fails(either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture) -> None:
+    async def never(ctx: Ctx) -> None:
+        raise Retry
+
+    job = await must_enqueue(redis, "never", _job_id="j")
+    worker = either([func(never, name="never", max_tries=3)])
+    await worker.main()
+    assert counters(worker) == (0, 1, 3)
+    with pytest.raises(JobExecutionFailed, match="max 3 retries exceeded"):
+        await job.result(poll_delay=0)
+    assert "! j:never max retries 3 exceeded" in lines_of(caplog)
+
+
+async def test_no_job_is_retried_when_retries_are_off(either: MakeEither, redis: ArqRedis) -> None:
+    async def again(ctx: Ctx) -> None:
+        raise Retry(defer=0.01)
+
+    await must_enqueue(redis, "again")
+    with pytest.raises(FailedJobs, match=r"1 job failed <Retry defer 0.01s>"):
+        await either([func(again, name="again")]).run_check(retry_jobs=False)
+
+
+async def test_a_producer_may_say_which_try_it_is(either: MakeEither, redis: ArqRedis) -> None:
+    tries = []
+
+    async def note(ctx: Ctx) -> None:
+        tries.append(ctx["job_try"])
+        if ctx["job_try"] == 3:
+            raise Retry
+
+    await must_enqueue(redis, "note", _job_try=3)
+    await either([func(note, name="note")]).main()
+    assert tries == [3, 4]
+
+
+async def test_a_job_over_its_time_fails(either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture) -> None:
+    async def long(ctx: Ctx) -> None:
+        await asyncio.Event().wait()
+
+    job = await must_enqueue(redis, "long", _job_id="j")
+    worker = either([func(long, name="long", timeout=0.05)])
+    await worker.main()
+    assert counters(worker) == (0, 1, 0)
+    with pytest.raises(TimeoutError):
+        await job.result(poll_delay=0)
+    assert "! j:long failed, TimeoutError:" in lines_of(caplog)
+
+
+async def test_an_unknown_function_fails_in_a_burst(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await must_enqueue(redis, "absent", _job_id="j")
+    await either([answer]).main()
+    with pytest.raises(JobExecutionFailed, match="function 'absent' not found"):
+        await job.result(poll_delay=0)
+    assert "job j, function 'absent' not found" in lines_of(caplog)
+
+
+async def test_a_job_without_its_body_has_expired(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await must_enqueue(redis, "answer", _job_id="j")
+    await redis.delete("arq:job:j")
+    await either([answer]).main()
+    with pytest.raises(JobExecutionFailed, match="job expired"):
+        await job.result(poll_delay=0)
+    assert "job j expired" in lines_of(caplog)
+
+
+async def test_deferred_jobs_wait(either: MakeEither, redis: ArqRedis) -> None:
+    later = await must_enqueue(redis, "answer", _defer_by=3600)
+    worker = either([answer])
+    await worker._poll_iteration()
+    assert await later.status() is JobStatus.deferred
+    assert worker.tasks == {}
+
+
+async def test_an_id_is_taken_until_its_result_is_gone(either: MakeEither, redis: ArqRedis) -> None:
+    await must_enqueue(redis, "answer", _job_id="j")
+    assert await redis.enqueue_job("answer", _job_id="j") is None
+    await either([answer]).main()
+    assert await redis.enqueue_job("answer", _job_id="j") is None
+    await redis.delete("arq:result:j")
+    assert await redis.enqueue_job("answer", _job_id="j") is not None
+
+
+async def test_a_result_that_cannot_be_written_is_said_to_be_so(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def local(ctx: Ctx) -> Any:
+        class Private:
+            pass
+
+        return Private()
+
+    job = await must_enqueue(redis, "local", _job_id="j")
+    await either([func(local, name="local")]).main()
+    info = await job.result_info()
+    assert info is not None
+    assert (info.success, info.result) == (False, "unable to serialize result")
+    assert "error serializing result of j:local" in lines_of(caplog)
+
+
+async def test_a_worker_and_its_pool_may_have_a_codec_of_their_own(either: MakeEither, redis: ArqRedis) -> None:
+    redis.job_serializer, redis.job_deserializer = msgpack.packb, msgpack.unpackb
+    job = await must_enqueue(redis, "echo", 1)
+    await either([echo], job_serializer=msgpack.packb, job_deserializer=msgpack.unpackb).main()
+    assert await job.result(poll_delay=0) == [1, {}]
+
+
+async def test_a_job_in_a_foreign_codec_fails(either: MakeEither, redis: ArqRedis) -> None:
+    redis.job_serializer = msgpack.packb
+    await must_enqueue(redis, "answer")
+    worker = either([answer])
+    await worker.main()
+    assert counters(worker) == (0, 1, 0)

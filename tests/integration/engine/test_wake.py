@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+from arq.worker import func
+
+from tests.integration.engine.conftest import MakeWorker
+from tests.integration.engine.jobs import QUEUE, Ctx, command_counts, put, serving
+from tests.waiting import eventually
+from worker.engine import Options, Worker
+
+SLOW = Options(idle_poll_s=30.0)
+
+
+@pytest.fixture
+def started() -> asyncio.Queue[float]:
+    return asyncio.Queue()
+
+
+@pytest.fixture
+def noting(started: asyncio.Queue[float]) -> Any:
+    async def note(ctx: Ctx) -> None:
+        started.put_nowait(time.monotonic())
+
+    return func(note, name="note")
+
+
+async def is_idle(redis: ArqRedis, worker: Worker) -> None:
+    """Return when the worker has asked to be called."""
+    await eventually(lambda: tracking_clients(redis))
+    await eventually(lambda: worker.idle)
+
+
+async def let_default_user(redis: Any, rule: str) -> None:
+    await redis.execute_command("ACL", "SETUSER", "default", rule)
+
+
+async def tracking_clients(redis: ArqRedis) -> bool:
+    return any(client["flags"].count("t") for client in await redis.client_list())
+
+
+async def test_a_plain_producer_wakes_an_idle_worker_without_a_poll(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
+) -> None:
+    worker = make_worker([noting], burst=False, poll_delay=30, options=SLOW)
+    async with serving(worker):
+        for _ in range(3):
+            await is_idle(redis, worker)
+            await redis.enqueue_job("note")
+            await asyncio.wait_for(started.get(), 5)
+
+
+async def test_a_deferred_job_starts_when_it_is_due(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
+) -> None:
+    worker = make_worker([noting], burst=False, poll_delay=30, options=SLOW)
+    async with serving(worker):
+        await is_idle(redis, worker)
+        enqueued = time.monotonic()
+        await redis.enqueue_job("note", _defer_by=0.3)
+        begun = await asyncio.wait_for(started.get(), 5)
+    assert begun - enqueued >= 0.29
+
+
+async def test_a_freed_slot_takes_the_next_job_at_once(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
+) -> None:
+    worker = make_worker([noting], burst=False, poll_delay=30, max_jobs=1, options=SLOW)
+    async with serving(worker):
+        for number in range(20):
+            await put(redis, f"j{number}", "note")
+        for _ in range(20):
+            await asyncio.wait_for(started.get(), 5)
+
+
+async def test_an_idle_worker_costs_the_slow_poll_and_the_lease(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any
+) -> None:
+    worker = make_worker([noting], burst=False, options=Options(idle_poll_s=0.1, beat_s=60.0))
+    async with serving(worker):
+        await is_idle(redis, worker)
+        await redis.config_resetstat()
+        await eventually(lambda: _called(redis, "zrange", 5))
+        counts = await command_counts(redis)
+    busy = {name: n for name, n in counts.items() if name not in ("config|resetstat", "info", "zrange", "time")}
+    assert sum(busy.values()) <= 2, busy
+
+
+async def _called(redis: ArqRedis, name: str, times: int) -> bool:
+    return (await command_counts(redis)).get(name, 0) >= times
+
+
+async def test_a_server_that_refuses_tracking_is_polled_and_told_of_once(
+    redis: ArqRedis,
+    make_worker: MakeWorker,
+    noting: Any,
+    started: asyncio.Queue[float],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await let_default_user(redis, "-client|tracking")
+    try:
+        async with serving(make_worker([noting], burst=False, poll_delay=0.01)):
+            for _ in range(3):
+                await redis.enqueue_job("note")
+                await asyncio.wait_for(started.get(), 5)
+    finally:
+        await let_default_user(redis, "+client|tracking")
+    assert caplog.text.count("refuses CLIENT TRACKING") == 1
+
+
+async def test_a_lost_call_is_made_good_by_the_slow_poll(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
+) -> None:
+    worker = make_worker([noting], burst=False, poll_delay=30, options=Options(idle_poll_s=0.2))
+    async with serving(worker):
+        await is_idle(redis, worker)
+        await redis.client_kill_filter(skipme=True, _type="normal")
+        await put(redis, "j", "note")
+        await asyncio.wait_for(started.get(), 5)
+
+
+async def test_what_is_due_but_cannot_be_had_does_not_spin(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
+) -> None:
+    await put(redis, "theirs", "note")
+    await redis.psetex("arq:in-progress:theirs", 60_000, b"1")
+    worker = make_worker([noting], burst=False, poll_delay=30, options=Options(idle_poll_s=0.2))
+    async with serving(worker):
+        await is_idle(redis, worker)
+        await redis.config_resetstat()
+        await eventually(lambda: _called(redis, "zrange", 5))
+        assert (await command_counts(redis)).get("evalsha", 0) <= 8
+        await put(redis, "ours", "note")
+        await asyncio.wait_for(started.get(), 5)
+    assert await redis.zcard(QUEUE) == 1
