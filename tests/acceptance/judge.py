@@ -67,6 +67,10 @@ class Judge:
         rows = await self.ask("SELECT id, state, version, sequence FROM meetings")
         return {row["id"]: (row["state"], row["version"], row["sequence"]) for row in rows}
 
+    async def is_locked(self, meeting_id: UUID) -> bool:
+        """Whether somebody holds the meeting's row."""
+        return not await self.ask("SELECT FROM meetings WHERE id = $1 FOR UPDATE SKIP LOCKED", meeting_id)
+
     async def ask(self, query: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """Run one statement as the owner of the database."""
         connection = await asyncpg.connect(driver_url(self.database_url))
