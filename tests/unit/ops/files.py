@@ -12,6 +12,7 @@ import typer.main
 import yaml
 
 from worker.cli import create_app
+from worker.engine.drain import FLUSH_S, STUBBORN_S
 from worker.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -68,5 +69,7 @@ def is_a_command_of_ours(words: list[str]) -> bool:
 
 
 def longest_stop_s() -> float:
-    """What a worker may take to stop by its default settings: its drain, and some seconds to hand the rest back."""
-    return float(Settings.model_fields["drain_timeout_s"].default) + 5.0
+    """What a worker may take to stop by its default settings, with a stubborn job and without Redis."""
+    drain_s: float = Settings.model_fields["drain_timeout_s"].default
+    # Redis may be missed twice: by jobs that wait for their endings to be recorded, and when the rest is.
+    return drain_s + STUBBORN_S + 2 * FLUSH_S

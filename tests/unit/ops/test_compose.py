@@ -67,7 +67,7 @@ def test_a_server_says_whether_it_answers(name: str) -> None:
 def test_a_worker_is_given_longer_to_stop_than_it_may_drain() -> None:
     drain_s = float(services()["worker"]["environment"]["DRAIN_TIMEOUT_S"])
     assert drain_s == Settings.model_fields["drain_timeout_s"].default
-    assert seconds(services()["worker"]["stop_grace_period"]) >= longest_stop_s()
+    assert seconds(services()["worker"]["stop_grace_period"]) > longest_stop_s()
 
 
 def test_there_is_more_than_one_worker() -> None:

@@ -8,7 +8,7 @@ from tests.unit.ops.files import is_a_command_of_ours, longest_stop_s, procfile,
 def test_supervised_workers_are_told_to_stop_gently_and_given_the_time() -> None:
     worker = supervisord("program:worker")
     assert worker["stopsignal"] == "TERM"
-    assert float(worker["stopwaitsecs"]) >= longest_stop_s()
+    assert float(worker["stopwaitsecs"]) > longest_stop_s()
     assert worker["stopasgroup"] == "false"
     assert worker["killasgroup"] == "true"
 
