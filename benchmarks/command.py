@@ -68,8 +68,8 @@ def _notes(before: dict[str, Any], place: Ground, plan: Plan, session: Session) 
         "versions": own_versions(),
         **{f"versions of {one.title}": one.versions for one in systems() if one.versions and not one.tuned},
         "plan": {name: getattr(plan, name) for name in Plan.__dataclass_fields__},
-        "alike": f"uvloop, no logging, results kept; queue: {plan.max_jobs} jobs at once a process, {plan.nap_jobs} for the "
-        f"50 ms jobs; ingest: {plan.ingest_jobs}, and as many connections; but stock arq has its default of 10",
+        "alike": f"uvloop, no logging, results kept; {plan.max_jobs} jobs at once a process, {plan.nap_jobs} where "
+        f"they take 50 ms, {plan.ingest_jobs} and as many connections where they ingest; stock arq has its default of 10",
         "doubled": session.doubled,
         "troubles": session.troubles,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +19,9 @@ class Loop:
         """As it is called in the results."""
         return f"loop-{self.way}-{'side-by-side' if self.side_by_side else 'one-by-one'}"
 
-    def command(self) -> list[str]:
-        """What starts the process."""
-        return [sys.executable, "-m", "benchmarks.peers.loops"]
-
-    def request(self, at_once: int) -> dict[str, Any]:
-        """What to ask it for."""
-        return {"way": self.way, "at_once": at_once if self.side_by_side else 1}
+    def command(self, at_once: int) -> list[str]:
+        """What starts the process; `at_once` is for those that go side by side."""
+        return [sys.executable, "-m", "benchmarks.peers.loops", self.way, str(at_once if self.side_by_side else 1)]
 
 
 NAIVE = Loop("naive", "naive ORM, one by one", side_by_side=False)

@@ -108,7 +108,8 @@ class Visit:
 
 
 def pace(run: Callable[[int], float], *, first: int, target_s: float, most: int) -> int:
-    """How many jobs take about `target_s`: runs ever more of them, which warms up too, until the seconds tell."""
+    """How many jobs take about `target_s`: runs more and more until the seconds tell. The first run warms up."""
+    run(first)
     count = first
     while True:
         seconds = run(count)

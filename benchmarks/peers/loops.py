@@ -1,6 +1,6 @@
 """Ingestion without any queue: a naive ORM unit, one lean statement on the driver, our unit of work.
 
-A program: a JSON object a line asks for a loop, one after another or several at once in one process, and is answered.
+A program, told the way and how many batches to store at once. A JSON object a line asks for a loop, and is answered.
 """
 
 from __future__ import annotations
@@ -36,19 +36,18 @@ _STATEMENT = """
 Store = Callable[[str, list[dict[str, Any]]], Awaitable[None]]
 
 
-async def main() -> None:
-    """Answer until standard input ends."""
-    for line in sys.stdin:
-        print(json.dumps(await _loop(**json.loads(line))), flush=True)
-
-
-async def _loop(way: str, at_once: int, first: int, count: int, size: int) -> dict[str, float]:
-    payloads = [arguments_of("ingest", index, size) for index in range(first, first + count)]
+async def main(way: str, at_once: int) -> None:
+    """Answer until standard input ends. Connections stay open from one loop to the next."""
     async with _WAYS[way](os.environ[URL_VARIABLE], at_once) as store:
-        waiting = iter(payloads)
-        began, cpu_began = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(_store_all(store, waiting) for _ in range(at_once)))
-        return {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu_began}
+        for line in sys.stdin:
+            print(json.dumps(await _loop(store, at_once, **json.loads(line))), flush=True)
+
+
+async def _loop(store: Store, at_once: int, first: int, count: int, size: int) -> dict[str, float]:
+    payloads = iter([arguments_of("ingest", index, size) for index in range(first, first + count)])
+    began, cpu_began = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(_store_all(store, payloads) for _ in range(at_once)))
+    return {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu_began}
 
 
 async def _store_all(store: Store, waiting: Iterator[dict[str, Any]]) -> None:
@@ -97,4 +96,4 @@ _WAYS = {"naive": _naive, "driver": _driver, "unit": _unit}
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(main(sys.argv[1], int(sys.argv[2])))
