@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from jobs import handlers
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
+from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from worker.executor import Executor
 from worker.logs import logger
+from worker.outbox import Relay
+from worker.parker import Parker
 from worker.retry import RetryPolicy
 from worker.settings import Settings
 from worker.storage_watch import Gate, StorageWatch
@@ -31,7 +36,7 @@ class Application:
 
 @asynccontextmanager
 async def application(settings: Settings, gate: Gate) -> AsyncIterator[Application]:
-    """Everything a worker needs, wired together. The one place that knows everybody; connects to nothing yet.
+    """Everything a worker needs, wired together, and the outbox's relay at work. The one place that knows everybody.
 
     While PostgreSQL is away, `gate` is closed.
     """
@@ -46,12 +51,17 @@ async def application(settings: Settings, gate: Gate) -> AsyncIterator[Applicati
         idle_in_transaction_timeout_s=settings.database_idle_in_transaction_timeout_s,
         application_name=f"noteflow-worker {socket.gethostname()} {os.getpid()}"[:63],
     )
+    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
     watch = StorageWatch(engine, gate, logger())
+    relaying = asyncio.create_task(Relay(engine, redis, logger()).run(), name="outbox relay")
     try:
         session_factory = create_session_factory(engine)
         yield Application(engine, session_factory, create_executor(settings, session_factory, watch.suspect))
     finally:
+        relaying.cancel()
+        await asyncio.gather(relaying, return_exceptions=True)
         await watch.close()
+        await redis.aclose()
         await engine.dispose()
 
 
@@ -62,8 +72,8 @@ def create_executor(
 ) -> Executor:
     """The executor these settings ask for."""
 
-    def unit_of_work(locking: bool) -> SqlAlchemyUnitOfWork:
-        return SqlAlchemyUnitOfWork(session_factory, settings.meetings_dir, lock_meetings=locking)
+    def unit_of_work(job: JobIdentity, locking: bool) -> SqlAlchemyUnitOfWork:
+        return SqlAlchemyUnitOfWork(session_factory, settings.meetings_dir, lock_meetings=locking, job=job)
 
     return Executor(
         handlers=handlers(),
@@ -73,7 +83,7 @@ def create_executor(
             bug_attempts=settings.bug_attempts,
             budget_s=settings.retry_budget_s,
         ),
-        premature_deadline_s=settings.premature_deadline_s,
+        parker=Parker(settings.premature_deadline_s),
         on_unavailable=on_unavailable,
         log=logger(),
     )

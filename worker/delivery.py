@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One claim's job: its envelope, taken apart but not yet understood. `number` counts its deliveries from 1."""
+    """One claim's job: its envelope, taken apart but not yet understood. `number` counts its deliveries from 1.
+
+    `body` reads the payload as it lies in Redis, None if it is gone.
+    """
 
     job_id: str
     function: str
@@ -18,8 +21,11 @@ class Delivery:
     kwargs: Mapping[str, Any] = field(repr=False)
     number: int
     enqueued_at: datetime
+    queue: str
+    worker: str
+    body: Callable[[], Awaitable[bytes | None]] = field(repr=False)
 
     @property
-    def age_s(self) -> float:
-        """Seconds since it was enqueued, by the clocks of producer and worker."""
-        return max(0.0, (datetime.now(UTC) - self.enqueued_at).total_seconds())
+    def enqueued_ms(self) -> int:
+        """When it was enqueued, in unix milliseconds."""
+        return round(self.enqueued_at.timestamp() * 1000)

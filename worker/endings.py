@@ -26,6 +26,17 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Parked:
+    """The job waits in PostgreSQL for what must come first, and is enqueued again when that comes."""
+
+    missing: str
+
+    def result(self) -> dict[str, Any]:
+        """What Redis keeps until then."""
+        return {"outcome": "parked", "detail": {"missing": self.missing}}
+
+
+@dataclass(frozen=True, slots=True)
 class HandedBack:
     """The job goes back to the queue for `delay_s` seconds, at no cost to it."""
 
@@ -41,4 +52,4 @@ class Dead:
     errors: tuple[AttemptError, ...]
 
 
-Ending = Completed | HandedBack | Dead
+Ending = Completed | Parked | HandedBack | Dead

@@ -10,29 +10,34 @@ from structlog.typing import FilteringBoundLogger
 from jobs import Handler
 from noteflow.domain.commands import Command
 from noteflow.domain.errors import MeetingNotFound
-from noteflow.domain.outcomes import Outcome, Premature
+from noteflow.domain.outcomes import Awaits, Outcome, Premature
+from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from noteflow.infrastructure.queue.cutting import digest_of, ledger_id_of
 from noteflow.infrastructure.queue.wire import command_from
 from worker.delivery import Delivery
-from worker.endings import Completed, Dead, Ending, HandedBack
+from worker.endings import Completed, Dead, Ending, HandedBack, Parked
+from worker.parker import Parker
 from worker.retry import Failure, RetryPolicy, failure_of
 from worker.story import Story
 
 LONGEST_HAND_BACK_S = 30.0
+
+OpenUnit = Callable[[JobIdentity, bool], SqlAlchemyUnitOfWork]
+"""Makes the unit of work of one attempt at a job; asked with True, one that locks the meetings it reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
     """Brings every delivery to an ending. Nothing but cancellation passes through.
 
-    `unit_of_work` makes a fresh unit for each attempt; asked with True, one that locks the meetings it reads.
     `on_unavailable` is told of every attempt that could not reach PostgreSQL.
     """
 
     handlers: Mapping[str, Handler]
-    unit_of_work: Callable[[bool], SqlAlchemyUnitOfWork]
+    unit_of_work: OpenUnit
     policy: RetryPolicy
-    premature_deadline_s: float
+    parker: Parker
     on_unavailable: Callable[[], None]
     log: FilteringBoundLogger
 
@@ -43,19 +48,20 @@ class Executor:
         try:
             command = command_from(delivery.function, delivery.args, delivery.kwargs)
             story.concerns(command.meeting_id)
-            ending = self._ending_of(await self._carry_out(story, command), story)
+            ending = _ending_of(await self._carry_out(story, command))
         except Exception as error:
             failed = error
-            ending = self._ending_of_error(error, story)
+            ending = _ending_of_error(error, story)
         story.tell(ending, failed)
         return ending
 
     async def _carry_out(self, story: Story, command: Command) -> Outcome:
+        digest = digest_of(command)
         async for attempt in self.policy.attempts(story.history, before_pause=story.tell_again):
             with attempt:
                 story.begin_attempt()
                 try:
-                    return await self._attempt(command, locking=self.policy.locks(story.history))
+                    return await self._attempt(story, command, _identity(story, command, digest))
                 except Exception as error:
                     story.note_failure(error)
                     if failure_of(error) is Failure.UNAVAILABLE:
@@ -63,33 +69,44 @@ class Executor:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, command: Command, *, locking: bool) -> Outcome:
-        async with self.unit_of_work(locking) as uow:
-            outcome = await self.handlers[command.function](uow, command)
-            if not isinstance(outcome, Premature):
-                await uow.commit()
-            return outcome
+    async def _attempt(self, story: Story, command: Command, job: JobIdentity) -> Outcome:
+        handler = self.handlers[command.function]
+        try:
+            async with self.unit_of_work(job, self.policy.locks(story.history)) as uow:
+                outcome = await handler(uow, command)
+                if not isinstance(outcome, Premature):
+                    return await uow.finish(outcome)
+        except MeetingNotFound as missing:
+            outcome = Premature(Awaits.MEETING, f"meeting {missing.meeting_id}")
+        async with self.unit_of_work(job, False) as uow:
+            return await self.parker.park(uow, handler, command, story.delivery, outcome)
 
-    def _ending_of(self, outcome: Outcome, story: Story) -> Ending:
-        return self._premature(outcome.missing, story) if isinstance(outcome, Premature) else Completed(outcome)
 
-    def _ending_of_error(self, error: Exception, story: Story) -> Ending:
-        if not story.errors:  # the payload was refused before there was an attempt
-            story.note_failure(error)
-        failure = failure_of(error)
-        match failure:
-            case Failure.PREMATURE if isinstance(error, MeetingNotFound):
-                return self._premature(f"meeting {error.meeting_id}", story)
-            case Failure.CONFLICT | Failure.UNAVAILABLE:
-                return HandedBack(failure, min(LONGEST_HAND_BACK_S, 2.0 ** min(story.delivery.number - 1, 8)))
-            case Failure.BUG:
-                return Dead(f"{failure}: {type(error).__name__}", tuple(story.errors))
-            case _:
-                return Dead(f"{failure}: {error}", tuple(story.errors))
+def _identity(story: Story, command: Command, digest: str) -> JobIdentity:
+    delivery = story.delivery
+    return JobIdentity(
+        job_id=delivery.job_id,
+        ledger_id=ledger_id_of(command, delivery.job_id, delivery.enqueued_ms),
+        kind=command.function,
+        meeting_id=command.meeting_id,
+        digest=digest,
+        attempt=story.attempt,
+        worker=delivery.worker,
+        enqueued_at=delivery.enqueued_at,
+    )
 
-    def _premature(self, missing: str, story: Story) -> Ending:
-        age_s = story.delivery.age_s
-        if age_s >= self.premature_deadline_s:
-            reason = f"premature: {missing} did not come within {self.premature_deadline_s:g} s"
-            return Dead(reason, tuple(story.errors))
-        return HandedBack(f"premature: waits for {missing}", min(LONGEST_HAND_BACK_S, max(0.1, age_s / 2)))
+
+def _ending_of(outcome: Outcome) -> Ending:
+    return Parked(outcome.missing) if isinstance(outcome, Premature) else Completed(outcome)
+
+
+def _ending_of_error(error: Exception, story: Story) -> Ending:
+    if not story.errors:  # the payload was refused before there was an attempt
+        story.note_failure(error)
+    match failure_of(error):
+        case Failure.CONFLICT | Failure.UNAVAILABLE as failure:
+            return HandedBack(failure, min(LONGEST_HAND_BACK_S, 2.0 ** min(story.delivery.number - 1, 8)))
+        case Failure.BUG as failure:
+            return Dead(f"{failure}: {type(error).__name__}", tuple(story.errors))
+        case failure:
+            return Dead(f"{failure}: {error}", tuple(story.errors))

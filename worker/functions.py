@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from arq.worker import Function, JobExecutionFailed, Retry, func
 
 from jobs import handlers
-from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
+from noteflow.infrastructure.queue import keys
 from worker.delivery import Delivery
-from worker.endings import Completed, Dead, Ending, HandedBack
+from worker.endings import Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.scripts import run_script
 from worker.engine.verdicts import HandBack, Refused
 from worker.executor import Executor
 
 Context = dict[str, Any]
 Translate = Callable[[Context, Delivery, Ending], Awaitable[Any]]
-EXECUTOR = "executor"
-"""Where a worker's context holds its `Executor`."""
+EXECUTOR, QUEUE, WORKER = "executor", "queue_name", "worker_id"
+"""Where a worker's context holds its `Executor`, the name of its queue and its own."""
 
 _UNLIMITED = 1_000_000
 """Tries that Arq counts and we do not need: the executor has its own budgets, and an outage must cost nothing."""
@@ -51,14 +50,29 @@ def _perform(function: str, translate: Translate) -> Any:
 
 
 def _delivery(ctx: Context, function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Delivery:
-    enqueued_at: datetime = ctx["enqueue_time"]
-    return Delivery(ctx["job_id"], function, args, kwargs, number=ctx["job_try"], enqueued_at=enqueued_at)
+    job_id: str = ctx["job_id"]
+
+    async def body() -> bytes | None:
+        found: bytes | None = await ctx["redis"].get(keys.job(job_id))
+        return found
+
+    return Delivery(
+        job_id,
+        function,
+        args,
+        kwargs,
+        number=ctx["job_try"],
+        enqueued_at=ctx["enqueue_time"],
+        queue=ctx[QUEUE],
+        worker=ctx[WORKER],
+        body=body,
+    )
 
 
 async def for_our_worker(_ctx: Context, _delivery: Delivery, ending: Ending) -> Any:
     """An ending as our engine takes it: a result, or one of its verdicts."""
     match ending:
-        case Completed():
+        case Completed() | Parked():
             return ending.result()
         case HandedBack(reason, delay_s):
             raise HandBack(delay_s, reason)
@@ -69,7 +83,7 @@ async def for_our_worker(_ctx: Context, _delivery: Delivery, ending: Ending) -> 
 async def for_stock_worker(ctx: Context, delivery: Delivery, ending: Ending) -> Any:
     """An ending as Arq's own worker takes it: a result, a Retry, or a failure whose payload was put aside first."""
     match ending:
-        case Completed():
+        case Completed() | Parked():
             return ending.result()
         case HandedBack(_, delay_s):
             raise Retry(defer=delay_s)
@@ -81,14 +95,13 @@ async def for_stock_worker(ctx: Context, delivery: Delivery, ending: Ending) -> 
 
 async def _bury(ctx: Context, delivery: Delivery, ending: Dead) -> None:
     errors = msgspec.json.encode([error.as_dict() for error in ending.errors])
-    enqueued_ms = round(delivery.enqueued_at.timestamp() * 1000)
     only_copy, no_fence, keep_all, no_result = 0, "", 0, -1
     await run_script(
         ctx["redis"],
         "bury",
-        [ctx.get("queue_name", DEFAULT_QUEUE)],
+        [delivery.queue],
         [
             delivery.job_id, no_fence, only_copy, delivery.function, ending.reason, errors, delivery.number,
-            "", enqueued_ms, keep_all, no_result, "", "",
+            delivery.worker, delivery.enqueued_ms, keep_all, no_result, "", "",
         ],
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -12,7 +13,7 @@ from arq.connections import RedisSettings
 from noteflow.infrastructure.queue.codec import job_deserializer
 from worker.application import application
 from worker.engine.gate import Gate
-from worker.functions import EXECUTOR, Context, Translate, for_stock_worker, functions
+from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
 from worker.logs import configure_logging, logger
 from worker.results import result_serializer
 from worker.settings import Settings
@@ -57,6 +58,8 @@ def _hooks(settings: Settings, gate: Gate) -> tuple[Hook, Hook]:
         # Here and not earlier: Arq's command line sets up its own logging first, which prints a job's arguments.
         configure_logging(settings.log_level, settings.log_format)
         stack = AsyncExitStack()
+        ctx[QUEUE] = settings.queue_name
+        ctx.setdefault(WORKER, f"{socket.gethostname()}:{os.getpid()}")
         ctx[EXECUTOR] = (await stack.enter_async_context(application(settings, gate))).executor
         ctx[_STACK] = stack
         logger().info("worker.ready", pid=os.getpid(), queue=settings.queue_name)

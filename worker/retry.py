@@ -17,7 +17,6 @@ class Failure(StrEnum):
 
     CONFLICT = "conflict"
     UNAVAILABLE = "unavailable"
-    PREMATURE = "premature"
     REFUSED = "refused"
     BUG = "bug"
 
@@ -29,9 +28,7 @@ def failure_of(error: BaseException) -> Failure:
             return Failure.CONFLICT
         case Unavailable():
             return Failure.UNAVAILABLE
-        case MeetingNotFound():
-            return Failure.PREMATURE
-        case Refused():
+        case Refused() | MeetingNotFound():
             return Failure.REFUSED
         case _:
             return Failure.BUG

@@ -6,10 +6,10 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from arq.worker import Worker
-
 from worker.engine.gate import Gate
-from worker.functions import for_stock_worker
+from worker.engine.options import Options
+from worker.engine.worker import Worker
+from worker.functions import WORKER, for_our_worker
 from worker.logs import logger
 from worker.main import worker_arguments
 from worker.settings import Settings
@@ -26,7 +26,12 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
 
 async def _run(settings: Settings, *, burst: bool) -> None:
     gate = Gate()
-    worker = Worker(**worker_arguments(settings, for_stock_worker, gate), burst=burst)
+    worker = Worker(
+        **worker_arguments(settings, for_our_worker, gate),
+        burst=burst,
+        options=Options(gate=gate, log_arguments=False),
+    )
+    worker.ctx[WORKER] = worker.worker_id
     try:
         await worker.async_run()
     except asyncio.CancelledError:

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     bug_attempts: Count = Field(default=3, description="attempts before an unexpected error makes a dead letter")
     premature_deadline_s: Seconds = Field(default=900.0, description="how long a job waits for its predecessor")
 
-    database_pool_size: CountOrNone = Field(default=0, description="connections; 0 is one for each of max_jobs")
+    database_pool_size: CountOrNone = Field(default=0, description="connections; 0 is max_jobs and three more")
     database_pool_timeout_s: Seconds = Field(default=10.0, description="the wait for a free connection")
     database_connect_timeout_s: Seconds = Field(default=5.0, description="the wait for a new connection")
     database_command_timeout_s: Seconds = Field(default=10.0, description="the wait for one statement")
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     @property
     def pool_size(self) -> int:
         """Connections this process may hold."""
-        return self.database_pool_size or self.max_jobs
+        return self.database_pool_size or self.max_jobs + 3
 
     def contradictions(self) -> list[str]:
         """The budgets that defeat each other, each as a sentence that names both."""

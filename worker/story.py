@@ -10,7 +10,7 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from worker.delivery import Delivery
-from worker.endings import Completed, Dead, Ending, HandedBack
+from worker.endings import Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.verdicts import AttemptError
 from worker.retry import Failure, History, failure_of
 
@@ -58,6 +58,8 @@ class Story:
         match ending:
             case Completed(outcome):
                 self.log.info("job.completed", outcome=outcome.name, **fields)
+            case Parked(missing):
+                self.log.info("job.parked", outcome="parked", missing=missing, **fields)
             case HandedBack(reason, delay_s):
                 self.log.info("job.handed_back", outcome="handed_back", reason=reason, delay_s=delay_s, **fields)
             case Dead(reason) if error is not None and failure_of(error) is Failure.BUG:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, text
@@ -25,7 +25,7 @@ class ParkedJob:
     meeting_id: MeetingId
     sequence: int | None
     body: bytes
-    gives_up_at: datetime
+    patience_s: float
 
 
 class Parking:
@@ -46,11 +46,11 @@ class Parking:
 
     async def park(self, job: ParkedJob, why: Premature) -> None:
         """Let the job wait. Parked again, it waits from its first time on."""
+        now, patience = func.clock_timestamp(), timedelta(seconds=job.patience_s)
         reasons: dict[str, Any] = {
             "state": "parked",
             "awaits": why.awaits.value,
             "missing": why.missing,
-            "due_at": job.gives_up_at,
         }
         statement = insert(outbox).values(
             job_id=job.job_id,
@@ -59,12 +59,17 @@ class Parking:
             meeting_id=job.meeting_id,
             sequence=job.sequence,
             body=job.body,
-            parked_at=func.clock_timestamp(),
+            parked_at=now,
+            due_at=now + patience,
             **reasons,
         )
         await self._transaction.run(
             statement.on_conflict_do_update(
                 index_elements=[outbox.c.job_id],
-                set_=reasons | {"parked_at": func.coalesce(outbox.c.parked_at, func.clock_timestamp())},
+                set_=reasons
+                | {
+                    "parked_at": func.coalesce(outbox.c.parked_at, now),
+                    "due_at": func.coalesce(outbox.c.parked_at, now) + patience,
+                },
             )
         )

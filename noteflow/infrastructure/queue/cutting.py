@@ -78,6 +78,14 @@ def payload_of(job: EncodedJob, enqueued_ms: int) -> bytes:
     return b"%b%d}" % (job.head, enqueued_ms)
 
 
+def ledger_id_of(command: Command, job_id: str, enqueued_ms: int) -> str:
+    """Under which name the ledger knows the job.
+
+    A state change without a number is another job each time it is enqueued, though its id comes back.
+    """
+    return f"{job_id}@{enqueued_ms}" if isinstance(command, ChangeMeetingState) and command.sequence is None else job_id
+
+
 def digest_of(command: Command) -> str:
     """32 hexadecimal digits that two commands share only if they ask for the same, whatever codec brought them."""
     return _digest(_encode(kwargs_of(command)))

@@ -38,6 +38,8 @@ key                         type    life                                        
                                     enqueued
 ``arq:keeper``              string  an hour; somebody keeps waiting bodies      one worker of the fleet
                                     alive
+``arq:outbox:mark``         string  for ever; its absence says that Redis has   the relay of any worker
+                                    lost what it held
 ``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator
                                     ``function:<name>`` → reason
 ==========================  ======  ==========================================  ==================================
@@ -66,6 +68,7 @@ WORKERS: Final = "arq:workers"
 CRON_PREFIX: Final = "arq:cron:"
 KEEPER: Final = "arq:keeper"
 PAUSED: Final = "arq:paused"
+OUTBOX_MARK: Final = "arq:outbox:mark"
 
 RETRY_LIFE_S: Final = 88_400
 """Arq's own figure for the life of ``arq:retry:<id>``, kept so that mixed fleets agree."""

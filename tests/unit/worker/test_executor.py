@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Self, cast
 from uuid import uuid4
 
@@ -22,11 +22,13 @@ from noteflow.domain.errors import (
     MeetingNotFound,
     StorageUnavailable,
 )
-from noteflow.domain.outcomes import Applied, Outcome, Premature
+from noteflow.domain.outcomes import Applied, Awaits, Outcome, Premature
+from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from worker.delivery import Delivery
-from worker.endings import Completed, Dead, HandedBack
+from worker.endings import Completed, Dead, HandedBack, Parked
 from worker.executor import Executor
+from worker.parker import Parker
 from worker.retry import RetryPolicy
 
 CANARY = "the merger is called Bluebird"
@@ -47,8 +49,25 @@ class Unit:
     async def __aexit__(self, *_: object) -> None:
         self.left = True
 
-    async def commit(self) -> None:
+    async def finish(self, outcome: Outcome) -> Outcome:
         self.committed = True
+        return outcome
+
+
+class ParkingPlace:
+    """Parks every job it is given, unless what was missing has come."""
+
+    def __init__(self) -> None:
+        self.parked: list[Premature] = []
+        self.has_come = False
+
+    async def park(
+        self, _uow: object, _handler: object, _command: object, _delivery: object, why: Premature
+    ) -> Premature:
+        if self.has_come:
+            raise ConcurrencyConflict("came just now")
+        self.parked.append(why)
+        return why
 
 
 class Bench:
@@ -58,9 +77,11 @@ class Bench:
         self.units: list[Unit] = []
         self.lines = LogCapture()
         self.unavailable = 0
+        self.parking = ParkingPlace()
         steps = iter(script)
 
-        def unit(locking: bool) -> SqlAlchemyUnitOfWork:
+        def unit(job: JobIdentity, locking: bool) -> SqlAlchemyUnitOfWork:
+            assert (job.job_id, str(job.meeting_id), job.kind) == ("job-1", MEETING, "ingest_segments")
             self.units.append(Unit(locking=locking))
             return cast("SqlAlchemyUnitOfWork", self.units[-1])
 
@@ -77,19 +98,23 @@ class Bench:
             handlers={IngestSegments.function: handler},
             unit_of_work=unit,
             policy=RetryPolicy(**{"uniform": lambda _floor, _ceiling: 0.0, **policy}),
-            premature_deadline_s=900,
+            parker=cast("Parker", self.parking),
             on_unavailable=note,
             log=cast("FilteringBoundLogger", structlog.wrap_logger(None, processors=[self.lines])),
         )
 
-    async def execute(self, **changed: Any) -> Completed | HandedBack | Dead:
+    async def execute(self, **changed: Any) -> Completed | Parked | HandedBack | Dead:
         return await self.executor.execute(a_delivery(**changed))
 
     def outcomes(self) -> list[tuple[str, str, int]]:
         return [(line["event"], line["outcome"], line["attempt"]) for line in self.lines.entries]
 
 
-def a_delivery(*, age_s: float = 0, number: int = 1, **kwargs: Any) -> Delivery:
+async def no_body() -> None:
+    return None
+
+
+def a_delivery(*, number: int = 1, **kwargs: Any) -> Delivery:
     segment = {"segment_id": 1, "text": CANARY, "start_time": 0.0, "end_time": 1.0}
     return Delivery(
         "job-1",
@@ -97,7 +122,10 @@ def a_delivery(*, age_s: float = 0, number: int = 1, **kwargs: Any) -> Delivery:
         (),
         {"meeting_id": MEETING, "segments": [segment], **kwargs},
         number=number,
-        enqueued_at=datetime.now(UTC) - timedelta(seconds=age_s),
+        enqueued_at=datetime.now(UTC),
+        queue="arq:queue",
+        worker="w1",
+        body=no_body,
     )
 
 
@@ -172,22 +200,22 @@ async def test_a_bug_is_tried_a_few_times_and_then_dead_with_every_error() -> No
     assert not any(unit.committed for unit in bench.units)
 
 
-@pytest.mark.parametrize("early", [Premature("state change 2"), MeetingNotFound("m")])
-async def test_what_is_early_goes_back_uncommitted_and_waits_the_longer_the_older_it_is(early: Any) -> None:
-    young, old = Bench([early]), Bench([early])
-    first, later = await young.execute(age_s=0), await old.execute(age_s=20)
-    assert isinstance(first, HandedBack)
-    assert isinstance(later, HandedBack)
-    assert first.delay_s < later.delay_s <= 30
-    assert first.reason.startswith("premature: waits for ")
-    assert not young.units[0].committed
+@pytest.mark.parametrize("early", [Premature(Awaits.SEQUENCE, "state change 2"), MeetingNotFound("m")])
+async def test_what_is_early_is_not_committed_but_parked_with_what_it_waits_for(early: Any) -> None:
+    bench = Bench([early])
+    ending = await bench.execute()
+    assert isinstance(ending, Parked)
+    assert ending.missing in {"state change 2", "meeting m"}
+    assert [why.missing for why in bench.parking.parked] == [ending.missing]
+    assert not bench.units[0].committed
+    assert bench.outcomes() == [("job.parked", "parked", 1)]
 
 
-@pytest.mark.parametrize("early", [Premature("state change 2"), MeetingNotFound("m")])
-async def test_what_stays_early_past_its_deadline_is_dead_and_says_what_was_missing(early: Any) -> None:
-    ending = await Bench([early]).execute(age_s=901)
-    assert isinstance(ending, Dead)
-    assert "did not come within 900 s" in ending.reason
+async def test_what_comes_while_a_job_is_about_to_be_parked_is_met_by_another_attempt() -> None:
+    bench = Bench([Premature(Awaits.SEQUENCE, "state change 2"), Applied()])
+    bench.parking.has_come = True
+    assert isinstance(await bench.execute(), Completed)
+    assert bench.parking.parked == []
 
 
 async def test_cancellation_passes_through_and_the_unit_is_left() -> None:

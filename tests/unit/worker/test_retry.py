@@ -23,7 +23,7 @@ EVERY_ERROR = [
     (StorageUnavailable("x"), Failure.UNAVAILABLE),
     (StorageMisconfigured("x"), Failure.UNAVAILABLE),
     (QueueUnavailable("x"), Failure.UNAVAILABLE),
-    (MeetingNotFound("x"), Failure.PREMATURE),
+    (MeetingNotFound("x"), Failure.REFUSED),
     (InvalidValue("text", "x"), Failure.REFUSED),
     (IllegalTransition("x"), Failure.REFUSED),
     (ConflictingContent("x"), Failure.REFUSED),

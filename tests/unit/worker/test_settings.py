@@ -26,7 +26,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MAX_JOBS", "7")
     monkeypatch.setenv("DRAIN_TIMEOUT_S", "40.5")
     settings = Settings()
-    assert (settings.max_jobs, settings.drain_timeout_s, settings.pool_size) == (7, 40.5, 7)
+    assert (settings.max_jobs, settings.drain_timeout_s, settings.pool_size) == (7, 40.5, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""Put jobs whose payloads are kept elsewhere into Redis: the outbox's way in, and the way back after a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+
+from noteflow.infrastructure.queue.script import Script
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+
+
+@dataclass(frozen=True, slots=True)
+class KeptJob:
+    """A job as it is kept: `body` is the whole payload, to the byte."""
+
+    job_id: str
+    queue: str
+    body: bytes = field(repr=False)
+
+
+class Dispatcher:
+    """Writes kept jobs into the queues they belong to."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._script = Script("dispatch")
+
+    async def dispatch(self, jobs: Sequence[KeptJob]) -> list[bool]:
+        """For each job whether it was put in; False says that Redis had it. One round trip.
+
+        Raises QueueUnavailable; then some, all or none are put in, and dispatching them again is safe.
+        """
+        try:
+            answers: Iterable[int] = await self._script.call(
+                self._redis, [], [part for job in jobs for part in (job.job_id, job.queue, job.body)]
+            )
+        except REDIS_FAILURES as error:
+            raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+        return [answer == 1 for answer in answers]

@@ -1,0 +1,54 @@
+"""Lets a premature job wait in PostgreSQL, leaving no gap through which what it waits for could slip by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs import Handler
+from noteflow.domain.commands import ChangeMeetingState, Command
+from noteflow.domain.errors import ConcurrencyConflict
+from noteflow.domain.outcomes import Awaits, Premature
+from noteflow.infrastructure.persistence.parking import ParkedJob
+from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from noteflow.infrastructure.queue.cutting import jobs_of, payload_of
+from worker.delivery import Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Parker:
+    """Parks jobs for `patience_s` seconds; what has not come by then makes a dead letter of them."""
+
+    patience_s: float
+
+    async def park(
+        self, uow: SqlAlchemyUnitOfWork, handler: Handler, command: Command, delivery: Delivery, first: Premature
+    ) -> Premature:
+        """Park the job if it is still premature. Raises ConcurrencyConflict if what it waited for has just come."""
+        await uow.parking.keep_out_wakers(command.meeting_id)
+        still = await _still_premature(uow, handler, command)
+        if still is None:
+            raise ConcurrencyConflict(f"{first.missing} came just now")
+        body = await delivery.body()
+        if body is None:  # expired or evicted since the claim; what was claimed can still be written anew
+            body = payload_of(jobs_of(command, delivery.job_id)[0], delivery.enqueued_ms)
+        job = ParkedJob(
+            job_id=delivery.job_id,
+            queue=delivery.queue,
+            kind=command.function,
+            meeting_id=command.meeting_id,
+            sequence=command.sequence if isinstance(command, ChangeMeetingState) else None,
+            body=body,
+            patience_s=self.patience_s,
+        )
+        await uow.parking.park(job, still)
+        await uow.commit()
+        return still
+
+
+async def _still_premature(uow: SqlAlchemyUnitOfWork, handler: Handler, command: Command) -> Premature | None:
+    if await uow.meetings.get(command.meeting_id) is None:
+        return Premature(Awaits.MEETING, f"meeting {command.meeting_id}")
+    if not isinstance(command, ChangeMeetingState):
+        return None
+    outcome = await handler(uow, command)
+    return outcome if isinstance(outcome, Premature) else None
