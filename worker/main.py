@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -16,7 +17,7 @@ from worker.engine.gate import Gate
 from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
 from worker.logs import configure_logging, logger
 from worker.results import result_serializer
-from worker.settings import Settings
+from worker.settings import Settings, UnsoundSettings, load_settings
 
 _STACK = "exit_stack"
 Hook = Callable[[Context], Awaitable[None]]
@@ -25,11 +26,14 @@ Hook = Callable[[Context], Awaitable[None]]
 def worker_settings() -> type:
     """`WorkerSettings` for `arq worker.WorkerSettings`: flat, as Arq reads no inherited attribute.
 
-    The environment is read when this is called, which Arq does once, at its start.
+    The environment is read when this is called, which Arq does once, at its start. Ends the process with 2, naming
+    each variable, where it cannot be right.
     """
-    settings = Settings()
-    if complaints := settings.contradictions():
-        raise ValueError("; ".join(complaints))
+    try:
+        settings = load_settings()
+    except UnsoundSettings as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
     return type("WorkerSettings", (), worker_arguments(settings, for_stock_worker, Gate()))
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from noteflow.infrastructure.persistence.urls import normalise_database_url
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Seconds = Annotated[float, Field(gt=0)]
 SecondsOrNone = Annotated[float, Field(ge=0)]
@@ -22,7 +26,8 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 class Settings(BaseSettings):
     """What a worker is told. Each field is read from the variable of its name, in capitals; `.env` is not read."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    # Inputs are hidden in errors because one of them may be a URL with a password.
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: SecretStr = Field(
         default=SecretStr("postgresql://noteflow@127.0.0.1/noteflow"), description="PostgreSQL, as a URL"
@@ -64,6 +69,11 @@ class Settings(BaseSettings):
     def _redis_url_is_understood(cls, url: SecretStr) -> SecretStr:
         if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        try:
+            _ = urlsplit(url.get_secret_value()).port
+        except ValueError:
+            # Not chained: what was taken for a port may be a piece of the password.
+            raise ValueError("its port is no number; in a password write / as %2F, # as %23, ? as %3F") from None
         return url
 
     def shown(self, name: str) -> str:
@@ -111,8 +121,35 @@ class Settings(BaseSettings):
         return self.database_pool_timeout_s + self.database_command_timeout_s
 
 
-def _without_password(url: str) -> str:
+class UnsoundSettings(ValueError):
+    """Settings that cannot be right. Each complaint is a sentence that names its variable, and no value."""
+
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__("\n".join(f"settings: {complaint}" for complaint in complaints))
+
+
+def load_settings() -> Settings:
+    """The settings of the environment. Raises UnsoundSettings."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+        settings = Settings()
+    except ValidationError as error:
+        raise UnsoundSettings([_complaint(each) for each in error.errors(include_input=False)]) from None
+    if complaints := settings.contradictions():
+        raise UnsoundSettings(complaints)
+    return settings
+
+
+def _complaint(error: ErrorDetails) -> str:
+    name = ".".join(map(str, error["loc"]))
+    said = error.get("ctx", {}).get("error", error["msg"])
+    return f"{name.upper()}: {str(said).removeprefix(f'{name}: ')}"
+
+
+def _without_password(text: str) -> str:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
         return "***"
+    if "password" in url.query:
+        url = url.update_query_dict({"password": "***"})
+    return url.render_as_string(hide_password=True).replace("%2A%2A%2A", "***")

@@ -21,7 +21,7 @@ def normalise_database_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise InvalidValue("database_url", "is not a URL like postgresql://user@host/database") from None
     if parsed.drivername not in _DRIVERS:
         raise InvalidValue("database_url", f"must begin with postgresql://, not {parsed.drivername}://")
