@@ -29,7 +29,7 @@ async def _run(settings: Settings, *, burst: bool) -> None:
     worker = Worker(
         **worker_arguments(settings, for_our_worker, gate),
         burst=burst,
-        options=Options(gate=gate, log_arguments=False),
+        options=Options(gate=gate, log_arguments=False, lease_s=settings.lease_s),
     )
     worker.ctx[WORKER] = worker.worker_id
     try:

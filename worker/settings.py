@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     job_timeout_s: Seconds = Field(default=60.0, description="one claim of a job, all its attempts together")
     retry_budget_s: Seconds = Field(default=20.0, description="after this no new attempt begins within the claim")
     drain_timeout_s: Seconds = Field(default=25.0, description="how long running jobs get after SIGTERM")
+    lease_s: Seconds = Field(default=10.0, description="after this a dead worker's jobs are claimed by others")
     keep_result_s: SecondsOrNone = Field(default=3600.0, description="how long a job's result can be read")
 
     optimistic_attempts: Count = Field(default=2, description="attempts before the one that locks the meeting's row")
