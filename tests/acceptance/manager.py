@@ -53,10 +53,12 @@ class Manager:
 
     def started_workers(self, number: int) -> list[int]:
         """The process ids of all workers ever started, once there are so many."""
-        lines = eventually_sync(
-            lambda: (found := self.actions("worker.started"))[number - 1 :] and found, within_s=PATIENCE_S
-        )
-        return [line["pid"] for line in lines]
+        return [line["pid"] for line in eventually_sync(lambda: self._started(number), within_s=PATIENCE_S)]
+
+    def _started(self, number: int) -> list[dict[str, Any]]:
+        assert self.process.poll() is None, "the manager has ended"
+        lines = self.actions("worker.started")
+        return lines if len(lines) >= number else []
 
     def stop(self, number: signal.Signals) -> int:
         """Send a signal and return the exit code."""
