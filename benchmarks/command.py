@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ class Suite(StrEnum):
 
 def main() -> None:
     """`python -m benchmarks …`."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     typer.run(benchmark)
 
 
@@ -37,7 +39,10 @@ def benchmark(
     rounds: Annotated[int | None, typer.Option(min=1, help="How often every system is measured.")] = None,
     system: Annotated[list[str] | None, typer.Option(help="Only these; may be said several times.")] = None,
 ) -> None:
-    """Measure the worker beside its peers, on servers of our own. The results are printed and kept as JSON."""
+    """Measure the worker beside its peers, on servers of our own. The results are printed and kept as JSON.
+
+    Stopped by Ctrl-C, it shows what it has. It ends with 1 if anything could not be measured.
+    """
     console = Console()
     plan = quick_plan() if quick else default_plan()
     plan = replace(plan, rounds=rounds or plan.rounds)
@@ -50,13 +55,18 @@ def benchmark(
     before = machine()
     with ground(with_database=only is not Suite.QUEUE) as place:
         stops = tour([only] if only else list(Suite), place, plan, runnable, session)
-        travel(stops, plan.rounds, console, session)
+        try:
+            travel(stops, plan.rounds, console, session)
+        except KeyboardInterrupt:
+            session.troubles.append("stopped before the end")
         notes = _notes(before, place, plan, session)
     peers = [one.name for one in chosen if not one.is_ours]
     measures = (*queue_suite.measures(), *ingest_suite.measures())
     show(console, session.figures, measures, titles(chosen), peers)
     show_notes(console, notes)
     console.print(f"written to {write(record(session.figures, peers, notes))}", highlight=False, soft_wrap=True)
+    if session.troubles:
+        raise typer.Exit(1)
 
 
 def _notes(before: dict[str, Any], place: Ground, plan: Plan, session: Session) -> dict[str, Any]:
@@ -69,7 +79,7 @@ def _notes(before: dict[str, Any], place: Ground, plan: Plan, session: Session) 
         **{f"versions of {one.title}": one.versions for one in systems() if one.versions and not one.tuned},
         "plan": {name: getattr(plan, name) for name in Plan.__dataclass_fields__},
         "alike": f"uvloop, no logging, results kept; {plan.max_jobs} jobs at once a process, {plan.nap_jobs} where "
-        f"they take 50 ms, {plan.ingest_jobs} and as many connections where they ingest; stock arq has its default of 10",
+        f"they take 50 ms, {plan.ingest_jobs} and as many connections where they ingest; but stock arq has its own 10",
         "doubled": session.doubled,
         "troubles": session.troubles,
     }
