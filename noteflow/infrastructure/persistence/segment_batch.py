@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -18,7 +20,7 @@ class SegmentBatch:
     `segment_replaces` (of the migrations) compares with the row as it is at that moment, under its lock: a lower
     revision is left alone, equal content too, and other content of the same revision ends the statement with nothing
     stored. `xmax` is zero in a row that was inserted. Rows go in the order of their keys, so that two batches cannot
-    deadlock.
+    deadlock. They travel as one JSON text: measured beside ten arrays, it takes the worker half the time.
     """
 
     rank: ClassVar[int] = 30
@@ -26,15 +28,13 @@ class SegmentBatch:
         written AS (
             INSERT INTO segments AS stored (meeting_id, segment_id, revision, start_time, end_time, text, words,
                                             speaker, language, confidence, late)
-            SELECT meeting_id, segment_id, revision, start_time, end_time, text, words::jsonb,
+            SELECT batch.meeting_id, segment_id, coalesce(revision, 0), start_time, end_time, text, words,
                    speaker, language, confidence,
-                   coalesce((SELECT state = 'COMPLETED' FROM meetings WHERE id = meeting_id), false)
-            FROM unnest(CAST(:meeting_ids AS uuid[]), CAST(:segment_ids AS int[]), CAST(:revisions AS int[]),
-                        CAST(:start_times AS float8[]), CAST(:end_times AS float8[]), CAST(:texts AS text[]),
-                        CAST(:words AS text[]), CAST(:speakers AS text[]), CAST(:languages AS text[]),
-                        CAST(:confidences AS float8[]))
-                 AS given (meeting_id, segment_id, revision, start_time, end_time, text, words,
-                           speaker, language, confidence)
+                   coalesce((SELECT state = 'COMPLETED' FROM meetings WHERE id = batch.meeting_id), false)
+            FROM json_to_recordset(CAST(:batches AS json)) AS batch (meeting_id uuid, segments json),
+                 json_to_recordset(batch.segments)
+                 AS given (segment_id int, revision int, start_time float8, end_time float8, text text, words jsonb,
+                           speaker text, language text, confidence float8)
             WHERE {gate}
             ON CONFLICT (meeting_id, segment_id) DO UPDATE SET
                 revision = excluded.revision, start_time = excluded.start_time, end_time = excluded.end_time,
@@ -66,11 +66,15 @@ class SegmentBatch:
         self._waiting.clear()
 
     def values(self) -> Mapping[str, Any]:
-        """All that waits, as one list a column. Collecting begins anew."""
-        rows = [self._waiting[key] for key in sorted(self._waiting)]
+        """All that waits, as one JSON text. Collecting begins anew."""
+        keys = sorted(self._waiting)
+        batches = [
+            {"meeting_id": meeting_id, "segments": [_record(self._waiting[key]) for key in group]}
+            for meeting_id, group in groupby(keys, key=itemgetter(0))
+        ]
         self._waiting.clear()
-        self._sent = len(rows)
-        return _columns(rows)
+        self._sent = len(keys)
+        return {"batches": msgspec.json.encode(batches).decode()}
 
     def written(self, row: Mapping[str, Any]) -> None:
         """Add what the statement stored to the tally."""
@@ -80,22 +84,21 @@ class SegmentBatch:
         self.tally.unchanged += self._sent - stored - replaced
 
 
-def _columns(rows: list[Segment]) -> dict[str, list[Any]]:
-    encode = msgspec.json.Encoder().encode
-    return {
-        "meeting_ids": [row.meeting_id for row in rows],
-        "segment_ids": [row.segment_id for row in rows],
-        "revisions": [row.revision for row in rows],
-        "start_times": [row.start_time for row in rows],
-        "end_times": [row.end_time for row in rows],
-        "texts": [row.text for row in rows],
-        "words": [
-            encode([(word.text, word.start, word.end, word.probability) for word in row.words]).decode()
-            if row.words
-            else None
-            for row in rows
-        ],
-        "speakers": [row.speaker for row in rows],
-        "languages": [row.language for row in rows],
-        "confidences": [row.confidence for row in rows],
+def _record(segment: Segment) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "segment_id": segment.segment_id,
+        "start_time": segment.start_time,
+        "end_time": segment.end_time,
+        "text": segment.text,
     }
+    if segment.revision:
+        record["revision"] = segment.revision
+    if segment.words:
+        record["words"] = [(word.text, word.start, word.end, word.probability) for word in segment.words]
+    if segment.speaker is not None:
+        record["speaker"] = segment.speaker
+    if segment.language is not None:
+        record["language"] = segment.language
+    if segment.confidence is not None:
+        record["confidence"] = segment.confidence
+    return record
