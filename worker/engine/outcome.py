@@ -106,7 +106,9 @@ def _failed(worker: Worker, job: Job, attempt: Attempt, error: BaseException) ->
     if isinstance(error, Refused):
         arq_log.error("%6.2fs ! %s refused: %s", attempt.duration_s, job.ref, error)
         attempts = list(error.attempts) or [_attempt_error(worker, job, error.__cause__ or error)]
-        return _bury(worker, job, attempt, error, error.reason, attempts), Outcome.DEAD
+        # Its producer may have Arq and nothing of ours, and could not unpickle an exception of ours.
+        said = JobExecutionFailed(error.reason)
+        return _bury(worker, job, attempt, said, error.reason, attempts), Outcome.DEAD
     told = _attempt_error(worker, job, error)
     arq_log.error(
         "%6.2fs ! %s failed, %s: %s",

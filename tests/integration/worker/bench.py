@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from structlog.testing import LogCapture
 from structlog.typing import FilteringBoundLogger
 
-from worker.application import application
-from worker.engine.gate import Gate
+from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
+from worker.application import create_executor
 from worker.functions import EXECUTOR, for_our_worker, functions
 from worker.settings import Settings
 
@@ -91,5 +91,10 @@ async def open_bench(database_url: str, *, pool_size: int) -> AsyncIterator[Benc
     log = cast("FilteringBoundLogger", structlog.wrap_logger(None, processors=[lines]))
     ours = functions(for_our_worker, job_timeout_s=settings.job_timeout_s, keep_result_s=0)
     registered = {each.name: each.coroutine for each in ours}
-    async with application(settings, Gate()) as opened:
-        yield Bench(replace(opened.executor, log=log), lines, registered)
+    # As a worker's own, which never asks a connection whether it lives before it is used.
+    engine = create_engine(database_url, pool_size=settings.pool_size, pool_pre_ping=False)
+    executor = create_executor(settings, create_session_factory(engine))
+    try:
+        yield Bench(replace(executor, log=log), lines, registered)
+    finally:
+        await engine.dispose()
