@@ -42,7 +42,7 @@ class IngestSegments:
         for place, segment in enumerate(self.segments):
             if not isinstance(segment, Segment):
                 raise InvalidValue(f"segments[{place}]", f"must be a Segment, not {type(segment).__name__}")
-            if segment.meeting_id != self.meeting_id:
+            if segment.meeting_id is not self.meeting_id and segment.meeting_id != self.meeting_id:
                 raise InvalidValue(f"segments[{place}].meeting_id", f"must be the batch's ({self.meeting_id})")
             earlier = places.setdefault(segment.segment_id, place)
             if earlier != place:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -50,16 +49,12 @@ class SegmentBatch:
 
     def __init__(self) -> None:
         self.tally = Tally()
-        self._waiting: dict[tuple[UUID, int], Segment] = {}
+        self._waiting: defaultdict[UUID, dict[int, Segment]] = defaultdict(dict)
         self._sent = 0
 
-    def holds(self, segment: Segment) -> bool:
-        """Whether this segment, in whatever revision, waits here already."""
-        return (segment.meeting_id, segment.segment_id) in self._waiting
-
-    def collect(self, segment: Segment) -> None:
-        """Let it wait for the statement."""
-        self._waiting[segment.meeting_id, segment.segment_id] = segment
+    def collect(self, segment: Segment) -> bool:
+        """Let it wait for the statement; False if it waits already, in whatever revision."""
+        return self._waiting[segment.meeting_id].setdefault(segment.segment_id, segment) is segment
 
     def forget(self) -> None:
         """Let nothing wait any more."""
@@ -67,13 +62,12 @@ class SegmentBatch:
 
     def values(self) -> Mapping[str, Any]:
         """All that waits, as one JSON text. Collecting begins anew."""
-        keys = sorted(self._waiting)
         batches = [
-            {"meeting_id": meeting_id, "segments": [_record(self._waiting[key]) for key in group]}
-            for meeting_id, group in groupby(keys, key=itemgetter(0))
+            {"meeting_id": meeting_id, "segments": [_record(batch[segment_id]) for segment_id in sorted(batch)]}
+            for meeting_id, batch in sorted(self._waiting.items())
         ]
+        self._sent = sum(map(len, self._waiting.values()))
         self._waiting.clear()
-        self._sent = len(keys)
         return {"batches": msgspec.json.encode(batches).decode()}
 
     def written(self, row: Mapping[str, Any]) -> None:

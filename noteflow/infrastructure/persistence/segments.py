@@ -46,11 +46,11 @@ class SegmentRepository:
         `number` says which of the meeting's numbered batches this is.
         """
         for place, segment in enumerate(segments):
-            if segment.meeting_id != meeting_id:
+            if segment.meeting_id is not meeting_id and segment.meeting_id != meeting_id:
                 raise InvalidValue(f"segments[{place}].meeting_id", f"must be {meeting_id}")
-            if self._batch.holds(segment):
+            if not self._batch.collect(segment):
                 await self._transaction.flush()  # one statement cannot meet the same segment twice
-            self._batch.collect(segment)
+                self._batch.collect(segment)
             self._transaction.defer(self._batch)
         if number is not None:
             if self._transaction.defers(NumberedBatch):
