@@ -24,13 +24,14 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 """For what takes a second or two on an idle machine."""
 
-# Small budgets: a job whose worker was killed is free again once they are over.
+# Small budgets: a job whose worker was killed is free again when its lease is over, under stock Arq when its time is.
 QUICK = {
     "DATABASE_LOCK_TIMEOUT_S": "1",
     "DATABASE_COMMAND_TIMEOUT_S": "3",
     "DATABASE_POOL_TIMEOUT_S": "2",
     "RETRY_BUDGET_S": "3",
     "JOB_TIMEOUT_S": "9",
+    "LEASE_S": "5",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import re
 import shlex
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 from redis.asyncio import Redis
 
 from noteflow.domain import checks, commands, entities, errors, outcomes, ports
-from noteflow.domain.commands import ChangeMeetingState, IngestSegments
+from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 from noteflow.domain.entities import Meeting, Segment
 from noteflow.domain.errors import InvalidValue
 from noteflow.domain.outcomes import AlreadyApplied, Applied
@@ -25,11 +24,15 @@ from noteflow.infrastructure.persistence.engine import create_engine, create_ses
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from noteflow.infrastructure.queue import codec
 from noteflow.infrastructure.queue.client import JobClient
+from tests.acceptance.judge import Judge
 from tests.acceptance.manager import PATIENCE_S, ROOT, environment, tool
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from tests.acceptance.conftest import StartWorkers
 
 README = (ROOT / "README.md").read_text()
 PRODUCER, OWNER = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -46,7 +49,7 @@ async def run(example: str, names: dict[str, Any]) -> None:
 
 
 async def test_the_examples_and_the_commands_that_look_inside(
-    database_url: str, redis_url: str, tmp_path: Path
+    database_url: str, redis_url: str, start_workers: StartWorkers
 ) -> None:
     names: dict[str, Any] = {}
     await run(OWNER.replace("postgresql://noteflow@localhost/noteflow", database_url), names)
@@ -55,15 +58,17 @@ async def test_the_examples_and_the_commands_that_look_inside(
     names["meeting_id"] = meeting.id
     await run(PRODUCER.replace("redis://localhost:6379/0", redis_url), names)
     done: str = names["answer"].job_id
-    await _work_off(database_url, redis_url)
 
+    (worker,) = await start_workers(database_url, redis_url)
+    judge = Judge(database_url)
+    await eventually(lambda: judge.segments(), within_s=PATIENCE_S)
     contradiction = IngestSegments(meeting.id, (Segment(meeting.id, 0, "Good evening.", 0.4, 1.3, speaker="Ada"),))
-    async with JobClient.from_url(redis_url) as jobs:
-        dead = (await jobs.enqueue(contradiction)).job_id
-    await _work_off(database_url, redis_url)
-
-    async with JobClient.from_url(redis_url) as jobs:
-        waiting = (await jobs.enqueue(ChangeMeetingState(meeting.id, MeetingState.STOPPED, sequence=2))).job_id
+    dead = await _enqueue(redis_url, contradiction)
+    async with Redis.from_url(redis_url) as redis:
+        await eventually(lambda: redis.zcard("arq:dead:letters"), within_s=PATIENCE_S)
+    await eventually(lambda: _state(judge, meeting.id, "STOPPED"), within_s=PATIENCE_S)
+    assert worker.stop() == 0
+    waiting = await _enqueue(redis_url, ChangeMeetingState(meeting.id, MeetingState.COMPLETED, sequence=3))
 
     async with Redis.from_url(redis_url) as redis:
         answers = {line: await _redis_cli(redis, line, waiting, done, dead) for line in _lines("redis-cli")}
@@ -126,16 +131,10 @@ async def _redis_cli(redis: Redis, line: str, waiting: str, done: str, dead: str
     return await execute(*shlex.split(line.replace("<id>", job_id)))
 
 
-async def _work_off(database_url: str, redis_url: str) -> None:
-    worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker", "run", "--burst"),
-        cwd=ROOT,
-        env=environment(database_url, redis_url),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert await asyncio.wait_for(worker.wait(), PATIENCE_S) == 0
-    finally:
-        if worker.returncode is None:
-            worker.kill()
-            await worker.wait()
+async def _enqueue(redis_url: str, command: Command) -> str:
+    async with JobClient.from_url(redis_url) as jobs:
+        return (await jobs.enqueue(command)).job_id
+
+
+async def _state(judge: Judge, meeting_id: UUID, state: str) -> bool:
+    return (await judge.meetings())[meeting_id][0] == state

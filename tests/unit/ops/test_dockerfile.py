@@ -68,7 +68,7 @@ def test_all_that_the_worker_imports_of_ours_is_copied() -> None:
 
 def test_every_package_that_the_worker_imports_is_installed_in_the_image() -> None:
     requirements = (ROOT / "requirements/base.txt").read_text()
-    pinned = {name.lower() for name in re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE)}
+    pinned = {normal(name) for name in re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE)}
     distributions = packages_distributions()
     foreign = {
         name
@@ -78,8 +78,13 @@ def test_every_package_that_the_worker_imports_is_installed_in_the_image() -> No
         if name not in sys.stdlib_module_names and name not in ("noteflow", "jobs", "worker")
     }
     assert foreign > {"arq", "sqlalchemy", "alembic"}
-    missing = {name for name in foreign if not {one.lower() for one in distributions[name]} & pinned}
+    missing = {name for name in foreign if not set(map(normal, distributions[name])) & pinned}
     assert missing == set()
+
+
+def normal(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def imported(path: Path) -> set[str]:
