@@ -21,10 +21,10 @@ from tests.waiting import eventually_sync
 STANDUP = Path(__file__).parents[2] / "examples" / "standup.vtt"
 
 
-def demo(*arguments: str | Path, **urls: str) -> subprocess.CompletedProcess[str]:
+def demo(*arguments: str | Path, **given: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "worker", "demo", *arguments],
-        env=environment(**urls),
+        env=environment(**given),
         capture_output=True,
         check=False,
         text=True,
@@ -32,9 +32,9 @@ def demo(*arguments: str | Path, **urls: str) -> subprocess.CompletedProcess[str
     )
 
 
-def environment(**urls: str) -> dict[str, str]:
+def environment(**given: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-    return {**inherited, **urls}
+    return {**inherited, **given}
 
 
 def execute(database_url: str, statement: str) -> object:
@@ -51,7 +51,7 @@ def execute(database_url: str, statement: str) -> object:
 def test_a_worker_is_killed_halfway_and_every_word_is_stored_once(
     database_url: str, redis_url: str, redis_admin: Redis
 ) -> None:
-    run = demo(STANDUP, "--seconds", "2", DATABASE_URL=database_url, REDIS_URL=redis_url)
+    run = demo(STANDUP, "--seconds", "2", DATABASE_URL=database_url, REDIS_URL=redis_url, LEASE_S="2")
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert re.search(r"worker \d \(process \d+\) killed with SIGKILL in the middle of [1-9]", run.stdout)
@@ -60,7 +60,8 @@ def test_a_worker_is_killed_halfway_and_every_word_is_stored_once(
     assert "verdict: lost 0, doubled 0, changed 0, out of order 0: all 17 segments" in run.stdout
     assert "\x1b" not in run.stdout, "nobody watches: no colours, no moving bars"
     assert execute(database_url, "SELECT count(*) FROM meetings") == 0, "it clears away what it wrote"
-    assert redis_admin.keys() == []
+    of_its_jobs = (b"arq:job:", b"arq:result:", b"arq:in-progress:", b"arq:retry:")
+    assert [key for key in redis_admin.scan_iter() if b":demo:" in key or key.startswith(of_its_jobs)] == []
 
 
 def test_a_database_that_loses_changes_and_doubles_turns_the_verdict_red(database_url: str, redis_url: str) -> None:

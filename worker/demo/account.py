@@ -25,9 +25,9 @@ class Account:
     jobs: int
     jobs_done: int
     latencies_ms: tuple[float, ...]
-    """From the call that enqueued a batch to the statement that stored it, one figure for each job."""
+    """From the call that enqueued a job to its commit, one figure for each job."""
     took_s: float
-    """From the first batch said to the last one stored."""
+    """From the first batch said to the last one committed."""
     verdict: Verdict
 
     @property

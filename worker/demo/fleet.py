@@ -19,16 +19,6 @@ from worker.embedded.privileges import Identity
 STOP_TIMEOUT_S = 10.0
 _LAST_LINES = 15
 
-BRISK: Mapping[str, str] = {
-    "JOB_TIMEOUT_S": "4",
-    "RETRY_BUDGET_S": "1.4",
-    "DRAIN_TIMEOUT_S": "5",
-    "DATABASE_POOL_TIMEOUT_S": "0.8",
-    "DATABASE_COMMAND_TIMEOUT_S": "1.2",
-    "DATABASE_LOCK_TIMEOUT_S": "0.8",
-}
-"""Settings for a short stay: what a killed worker held comes back this much sooner."""
-
 
 class FleetError(RuntimeError):
     """A worker ended that should have gone on; the message ends with its log's tail."""

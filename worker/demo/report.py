@@ -58,7 +58,7 @@ def _duplicates(account: Account) -> str:
 
 def _path(account: Account) -> str:
     steps = [f"{MeetingState.CREATED} (1)"]
-    steps += [f"{move.state} ({move.version if move.version is not None else '·'})" for move in account.moves]
+    steps += [f"{move.state} ({move.version})" for move in account.moves]
     return " → ".join(steps)
 
 
@@ -92,8 +92,8 @@ def _named(what: Iterator[str]) -> str:
 
 def _sources() -> Text:
     return Text(
-        "Versions stand in brackets. Latency: from the producer's call to the statement that stored the batch,"
-        " which its COMMIT follows at once (segments.stored_at, by the database's clock set against ours).",
+        "Versions stand in brackets. Latency: from the producer's call to the job's entry in the ledger, the last"
+        " statement before its COMMIT (job_ledger.committed_at, by the database's clock set against ours).",
         style="dim",
     )
 

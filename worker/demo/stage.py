@@ -22,10 +22,12 @@ from noteflow.infrastructure.queue.client import JobClient
 from worker.demo.account import Account
 from worker.demo.audit import audit
 from worker.demo.display import Display
-from worker.demo.fleet import BRISK, Fleet
+from worker.demo.fleet import Fleet
+from worker.demo.ground import Ground, Performance
 from worker.demo.jobs import forget
-from worker.demo.performance import Performance, perform
+from worker.demo.performance import perform
 from worker.demo.plan import plan
+from worker.demo.records import Records
 from worker.demo.report import is_sound, print_report
 from worker.demo.store import Store
 from worker.embedded import Servers, servers
@@ -69,7 +71,6 @@ def run_demo(transcripts: Sequence[Transcript], options: Options, console: Conso
             "REDIS_URL": place.redis_url,
             "QUEUE_NAME": queue_name,
             "MEETINGS_DIR": meetings_dir,
-            **BRISK,
         }
         with Fleet(environment) as fleet:
             workers = [fleet.hire() for _ in range(_WORKERS)]
@@ -102,7 +103,7 @@ async def _play(
     titles = [transcript.title for transcript in transcripts]
     engine = create_engine(place.database_url, application_name="noteflow-demo")
     try:
-        store = Store(engine, meetings_dir)
+        store, records = Store(engine, meetings_dir), Records(engine)
         meetings = [await store.create(title) for title in titles]
         said = [segments_of(each, meeting) for each, meeting in zip(transcripts, meetings, strict=True)]
         performance = Performance(plan(list(zip(meetings, said, strict=True)), options.seconds), meetings)
@@ -112,11 +113,9 @@ async def _play(
             JobClient.from_url(place.redis_url, queue_name=queue_name) as client,
         ):
             with Display(console, titles, [len(segments) for segments in said]) as display:
-                await perform(
-                    performance,
-                    client=client, redis=redis, store=store, fleet=fleet, display=display, kill=options.kill,
-                )  # fmt: skip
-            return await audit(performance, store, titles)
+                ground = Ground(client, redis, store, records, fleet, display)
+                await perform(performance, ground, kill=options.kill)
+            return await audit(performance, records, titles)
     finally:
         await engine.dispose()
 

@@ -59,7 +59,7 @@ def judge_states(wanted: Sequence[MeetingState], moves: Sequence[Move], meeting:
         faults.append(f"the meeting was changed {meeting.version - 1} times, not {len(wanted)}")
     if (went := tuple(move.state for move in moves)) != tuple(wanted):
         faults.append(f"the path is {' → '.join(went) or 'empty'}")
-    versions = [move.version for move in moves if move.version is not None]
+    versions = [move.version for move in moves]
     if any(later <= earlier for earlier, later in pairwise(versions)):
         faults.append(f"the versions are {versions}")
     return tuple(faults)

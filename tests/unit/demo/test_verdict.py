@@ -9,10 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from noteflow.domain.commands import ChangeMeetingState
 from noteflow.domain.entities import Meeting, Segment, Word
 from noteflow.domain.value_objects import MeetingId, MeetingState
-from worker.demo.moves import Move, moves_of
+from worker.demo.moves import Move
 from worker.demo.plan import STATES
 from worker.demo.verdict import Verdict, judge, judge_states
 
@@ -92,10 +91,6 @@ def test_a_meeting_that_went_through_its_states_once_is_sound() -> None:
     assert judge_states(STATES, PATH, completed()) == ()
 
 
-def test_a_move_whose_answer_was_lost_counts_as_made() -> None:
-    assert judge_states(STATES, [PATH[0], Move(MeetingState.STOPPING, None), *PATH[2:]], completed()) == ()
-
-
 @pytest.mark.parametrize(
     ("moves", "meeting", "fault"),
     [
@@ -113,28 +108,3 @@ def test_every_wrong_way_through_the_states_is_named(moves: list[Move], meeting:
 
     assert any(re.search(fault, each) for each in faults)
     assert not Verdict(states=faults).sound
-
-
-def test_moves_are_read_from_the_results_of_the_jobs() -> None:
-    changes = [ChangeMeetingState(MEETING, state, number) for number, state in enumerate(STATES, start=1)]
-    results = [
-        {"outcome": "applied", "detail": {"from": "CREATED", "to": "RECORDING", "version": 2}},
-        {"outcome": "superseded", "detail": {"state": "STOPPED", "version": 4}},
-        {"outcome": "applied", "detail": {"from": "STOPPING", "to": "STOPPED", "version": 4}},
-        None,
-    ]
-
-    assert moves_of(zip(changes, results, strict=True)) == [
-        Move(MeetingState.RECORDING, 2),
-        Move(MeetingState.STOPPING, None),
-        Move(MeetingState.STOPPED, 4),
-    ]
-
-
-def test_of_two_jobs_that_say_the_same_change_the_one_that_made_the_move_tells_the_version() -> None:
-    change = ChangeMeetingState(MEETING, MeetingState.RECORDING, 1)
-    applied = {"outcome": "applied", "detail": {"from": "CREATED", "to": "RECORDING", "version": 2}}
-    found = {"outcome": "already_applied", "detail": {"state": "RECORDING", "version": 2}}
-
-    assert moves_of([(change, found), (change, applied)]) == [Move(MeetingState.RECORDING, 2)]
-    assert moves_of([(change, applied), (change, found)]) == [Move(MeetingState.RECORDING, 2)]
