@@ -38,7 +38,7 @@ async def run(example: str, redis_url: str, names: dict[str, Any]) -> dict[str, 
 
 
 async def test_the_examples_run_in_their_order(redis_url: str, redis: Redis) -> None:
-    one_or_many, without_a_loop, plain_arq = EXAMPLES
+    one_or_many, without_a_loop, plain_arq, in_tests = EXAMPLES
 
     names = await run(one_or_many, redis_url, {})
     names = await run(without_a_loop, redis_url, names)
@@ -46,6 +46,9 @@ async def test_the_examples_run_in_their_order(redis_url: str, redis: Redis) -> 
 
     await run(plain_arq, redis_url, names)
     assert await redis.zcard("arq:queue") == 4
+
+    await run(in_tests, redis_url, names)
+    assert await redis.zcard("arq:queue") == 4  # nothing left the process
 
 
 async def test_what_the_page_lets_a_plain_producer_write_is_understood(redis_url: str) -> None:
