@@ -105,3 +105,19 @@ dead_letter_acts = Table(
     Column("acted_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Index("dead_letter_acts_dead_letter_id_idx", "dead_letter_id"),
 )
+
+operator_acts = Table(
+    "operator_acts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("act", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("job_id", Text),
+    Column("target", Text),
+    Column("note", Text),
+    Column("acted_at", DateTime(timezone=True), nullable=False),
+    Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    CheckConstraint("job_id IS NOT NULL OR target IS NOT NULL", "done_to_something"),
+    Index("operator_acts_acted_at_idx", "acted_at"),
+    Index("operator_acts_job_id_idx", "job_id"),
+)

@@ -41,7 +41,10 @@ key                         type    life                                        
 ``arq:outbox:mark``         string  for ever; its absence says that Redis has   the relay of any worker
                                     lost what it held
 ``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator
-                                    ``function:<name>`` → reason
+                                    ``function:<name>`` → reason, or JSON of
+                                    reason, actor and time
+``arq:acts``                list    until moved to PostgreSQL; JSON, one an     an operator's command
+                                    act of an operator, newest last
 ==========================  ======  ==========================================  ==================================
 """
 
@@ -68,6 +71,7 @@ WORKERS: Final = "arq:workers"
 CRON_PREFIX: Final = "arq:cron:"
 KEEPER: Final = "arq:keeper"
 PAUSED: Final = "arq:paused"
+ACTS: Final = "arq:acts"
 OUTBOX_MARK: Final = "arq:outbox:mark"
 
 RETRY_LIFE_S: Final = 88_400
