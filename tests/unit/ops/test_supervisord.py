@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.ops.files import is_a_command_of_ours, longest_stop_s, procfile, supervisord
+from worker.cli.reading import EXIT_SETTINGS
 
 
 def test_supervised_workers_are_told_to_stop_gently_and_given_the_time() -> None:
@@ -13,9 +14,10 @@ def test_supervised_workers_are_told_to_stop_gently_and_given_the_time() -> None
     assert worker["killasgroup"] == "true"
 
 
-def test_supervised_workers_come_back_whatever_ended_them() -> None:
+def test_supervised_workers_come_back_whatever_ended_them_but_wrong_settings() -> None:
     worker = supervisord("program:worker")
-    assert worker["autostart"] == worker["autorestart"] == "true"
+    assert worker["autostart"] == "true"
+    assert (worker["autorestart"], worker["exitcodes"], worker["startsecs"]) == ("unexpected", str(EXIT_SETTINGS), "0")
 
 
 def test_supervised_workers_are_several_and_each_has_a_name() -> None:
