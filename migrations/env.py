@@ -49,10 +49,14 @@ def _run_on(connection: Connection) -> None:
         on_version_apply=told,
         transaction_per_migration=True,
     )
+    # Several releases may start at once; the second waits here and finds nothing left to do. The lock is the session's,
+    # and ends with it at the latest, because each migration ends its transaction.
+    connection.exec_driver_sql("SELECT pg_advisory_lock(5018275)")
+    connection.commit()
     with context.begin_transaction():
-        # Several releases may start at once; the second waits here and finds nothing left to do.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(5018275)")
         context.run_migrations()
+    connection.commit()
+    connection.exec_driver_sql("SELECT pg_advisory_unlock(5018275)")
     connection.commit()
 
 

@@ -18,7 +18,7 @@ def migrate_command(revision: str = typer.Argument("head", help="Where to go; th
     try:
         asyncio.run(migrate(settings.database_url.get_secret_value(), revision, report=typer.echo))
     except (SQLAlchemyError, OSError, TimeoutError) as error:
-        what = translation_of(error) or type(error).__name__
+        what = translation_of(error) or str(error).splitlines()[0]
         typer.echo(f"migrate: {what}; DATABASE_URL is {settings.shown('database_url')}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"the schema is at revision {newest_revision() if revision == 'head' else revision}")
