@@ -33,27 +33,24 @@ class Relay:
         self._dispatcher = Dispatcher(redis)
         self._log = log
         self._rest_s = rest_s
+        self._failures = 0
 
     async def run(self) -> None:
         """Carry rows, for ever."""
-        failures = 0
         while True:
             try:
                 async with listening(self._engine) as called:
-                    if failures:
-                        self._log.info("outbox.resumed")
-                    failures = 0
                     await self._serve(called)
             except Exception as error:  # a relay that gave up would leave jobs behind without a word
-                failures += 1
-                self._tell(error, failures)
-                ceiling = min(LONGEST_PAUSE_S, 0.1 * 2**failures)
+                self._failures += 1
+                self._tell(error)
+                ceiling = min(LONGEST_PAUSE_S, 0.1 * 2 ** min(self._failures, 8))
                 await asyncio.sleep(random.uniform(ceiling / 2, ceiling))  # noqa: S311  # not a secret
 
-    def _tell(self, error: Exception, failures: int) -> None:
+    def _tell(self, error: Exception) -> None:
         if not isinstance(error, Unavailable):
             self._log.error("outbox.failed", error=type(error).__name__, exc_info=error)
-        elif failures == 1:
+        elif self._failures == 1:
             self._log.warning("outbox.interrupted", reason=str(error))
 
     async def _serve(self, called: asyncio.Event) -> None:
@@ -61,6 +58,10 @@ class Relay:
             called.clear()
             with translated():
                 await self._once()
+            # Only now: to listen needs PostgreSQL alone, and Redis may still be away.
+            if self._failures:
+                self._log.info("outbox.resumed")
+                self._failures = 0
             # A call that comes while we work leaves the event set, and costs no rest.
             try:
                 async with asyncio.timeout(random.uniform(self._rest_s / 2, self._rest_s)):  # noqa: S311
