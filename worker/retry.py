@@ -78,7 +78,7 @@ class RetryPolicy:
         latest = history.failures[-1]
         if latest is Failure.CONFLICT:
             return self.uniform(0.005, 0.05)
-        ceiling = min(2.0, 0.1 * 2 ** (history.count(latest) - 1))
+        ceiling = min(2.0, 0.1 * 2 ** min(history.count(latest) - 1, 8))
         return self.uniform(0.01, ceiling)
 
     def attempts(self, history: History, *, before_pause: Callable[[float], None]) -> AsyncRetrying:

@@ -70,6 +70,7 @@ def test_conflicts_pause_for_5_to_50_ms_and_outages_longer_each_time_up_to_2_s()
     assert (shortest.pause_s(History(conflict)), longest.pause_s(History(conflict * 9))) == (0.005, 0.05)
     pauses = [longest.pause_s(History(outage * count)) for count in range(1, 8)]
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert longest.pause_s(History(outage * 5_000)) == 2.0  # half an hour of outage, with a budget as long
 
 
 def test_a_claim_is_spent_by_its_time_or_by_its_bugs_never_by_conflicts() -> None:
