@@ -43,7 +43,7 @@ down:  ## stop the containers
 LOCK = $(BIN)/uv pip compile --universal --generate-hashes --no-header --python-version 3.11 --quiet
 lock: $(READY)  ## pin the dependencies anew from pyproject.toml
 	$(LOCK) pyproject.toml --extra worker -o requirements/base.txt
-	$(LOCK) pyproject.toml --extra worker --extra embedded --extra dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra worker --extra tracing --extra embedded --extra dev -o requirements/dev.txt
 	echo uv | $(LOCK) - -o requirements/bootstrap.txt
 
 clean:  ## remove the virtual environment and every cache
