@@ -1,8 +1,8 @@
 """Stop without losing anything: no more claims, a time to finish, then hand back, and a second signal ends it.
 
-Signals arrive in the event loop. The first is Arq's: with ``job_completion_wait`` running jobs get that long, without
-they are handed back at once; either way it costs them no try. From then on the same signal, sent again, ends the
-process where it stands, also if a job blocks the loop; the leases of its jobs end within seconds.
+The first signal is Arq's: with ``job_completion_wait`` running jobs get that long, without they are handed back at
+once; either way it costs them no try. From then on any signal, sent again, ends the process where it stands; the leases
+of its jobs end within seconds. Handlers are Python's and not the loop's, because a job may block the loop.
 """
 
 from __future__ import annotations
@@ -37,13 +37,31 @@ class Drain:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._before: dict[signal.Signals, Any] = {}
+        self._deafened: list[signal.Signals] = []
 
-    def on_signal(self, signum: signal.Signals, handler: Callable[[signal.Signals], None]) -> None:
-        """Start the drain, and make the next signal of this kind the last."""
-        handler(signum)
-        with contextlib.suppress(NotImplementedError, ValueError):
-            self._worker.loop.remove_signal_handler(signum)
-            signal.signal(signum, _end_now)
+    def listen(self, signum: signal.Signals, handler: Callable[[signal.Signals], None]) -> None:
+        """Drain with `handler`, in the loop, at the first signal; end the process at the second."""
+        loop = self._worker.loop
+
+        def first(received: int, frame: FrameType | None) -> None:
+            self.deafen()
+            try:
+                loop.call_soon_threadsafe(handler, signum)
+            except RuntimeError:  # the loop is closed and nobody closed the worker: not our signal any more
+                signal.raise_signal(received)
+                return
+            for number in self._deafened:
+                signal.signal(number, _end_now)
+            os.write(2, f"draining after {signum.name}; a second signal ends the process now\n".encode())
+
+        self._before[signum] = signal.signal(signum, first)
+
+    def deafen(self) -> None:
+        """Give the signals back to whoever had them before."""
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._deafened, self._before = list(self._before), {}
 
     def hand_back_all(self) -> None:
         """Mark every running job as handed back, just before it is cancelled."""

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from noteflow.infrastructure.queue import keys
+from worker.engine.scripts import call_script
 
 if TYPE_CHECKING:
-    import redis
-
     from worker.engine.worker import Worker
 
 _STALE_S: Final = 3600
@@ -42,6 +41,8 @@ class Health:
         excuses = [f"waiting for {reason}" for reason in worker.options.gate.reasons]
         if worker.outage.lasts:
             excuses.append(f"redis is away: {worker.outage.last_error}")
+        if worker.outage.full:
+            excuses.append("redis is out of memory")
         if not worker.allow_pick_jobs:
             excuses.append("stopping")
         return excuses
@@ -75,16 +76,16 @@ class Health:
             "excuses": excuses,
         }
 
-    def beat(self, client: redis.Redis) -> None:
+    def beat(self, client: Any) -> None:
         """Write the record; called from the lease thread, so that a blocked loop shows instead of hiding."""
         worker = self._worker
+        memory = client.info("memory")
+        worker.outage.measured(memory["used_memory"], memory.get("maxmemory", 0))
         now_ms = int(time.time() * 1000)
         life_ms = int(worker.options.beat_s * 3000)
-        with client.pipeline(transaction=False) as pipe:
-            pipe.set(keys.worker(worker.worker_id), msgspec.json.encode(self.record()), px=life_ms)
-            pipe.zadd(keys.WORKERS, {worker.worker_id: now_ms})
-            pipe.zremrangebyscore(keys.WORKERS, 0, now_ms - _STALE_S * 1000)
-            pipe.execute()
+        record = msgspec.json.encode(self.record())
+        args = (worker.worker_id, record, life_ms, now_ms, now_ms - _STALE_S * 1000)
+        call_script(client, "beat", [], args)
 
     async def retire(self) -> None:
         """Remove the record of a worker that stops."""

@@ -12,10 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError
-
 from worker.engine.outage import UNREACHABLE, Backoff, Outage
-from worker.engine.scripts import script
+from worker.engine.scripts import call_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -145,13 +143,7 @@ class LeaseKeeper:
         args: list[Any] = [int(self._lease_s * 1000)]
         for claim in claims:
             args += (claim.queue, claim.key, claim.token)
-        command = script("renew").call(self._queues, args)
-        try:
-            lost = client.execute_command(*command)
-        except NoScriptError:
-            client.script_load(script("renew").text)
-            lost = client.execute_command(*command)
-        for key in lost:
+        for key in call_script(client, "renew", self._queues, args):
             for claim in claims:
                 # Dropped meanwhile: it has ended by itself, and that is why it was not found.
                 if claim.key == key and self._held.pop(id(claim), None) is not None:

@@ -66,11 +66,15 @@ class Link:
 
     def settle(self, settlement: Settlement) -> None:
         """Send an ending with the next call; `settlement.wait()` answers when it is recorded."""
+        if self._closed:
+            settlement.settle(Status.UNSENT)
+            return
         self._waiting.append(settlement)
         self._start()
 
     async def claim(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes] = ()) -> Batch:
         """Claim up to `limit` due jobs (or `ids`, if due); raise what the connection raises."""
+        self._closed = False
         for token in self._unanswered[:]:
             await self._recover(token)
         token = f"{self._worker_id}:{next(self._tokens)}"
@@ -93,9 +97,13 @@ class Link:
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait([self._pump])
+            self._pump = None
         while self._waiting:
             self._waiting.popleft().settle(Status.UNSENT)
-        self._closed = False
+
+    async def drop_idle_connections(self) -> None:
+        """Connect anew: what one connection met, idle ones would meet too, each after a time-out of its own."""
+        await self._pool().connection_pool.disconnect(inuse_connections=False)
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._request) and not self._closed:
@@ -112,11 +120,27 @@ class Link:
             except UNREACHABLE as error:
                 self._outage.failed(error)
                 self._put_back(group)
+                if not isinstance(error, ResponseError):
+                    await self.drop_idle_connections()
                 if self._waiting:
                     await asyncio.sleep(backoff.next_s())
+            except Exception:
+                logger.exception("a group of endings could not be sent, trying them one by one")
+                await self._isolate(group)
             except BaseException:
                 self._put_back(group)
                 raise
+
+    async def _isolate(self, group: list[Settlement]) -> None:
+        """Record what can be recorded; one ending that cannot be written must not hold up the others."""
+        for settlement in group:
+            try:
+                await self._turn([settlement], None)
+            except UNREACHABLE:
+                self._put_back([settlement])
+            except Exception:
+                logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
+                settlement.settle(Status.UNSENT)
 
     def _put_back(self, group: list[Settlement]) -> None:
         self._waiting.extendleft(s for s in reversed(group) if s.status is None)

@@ -38,7 +38,7 @@ class Options:
     lower_queue_share: float = 0.1
     lease_s: float = 10.0
     overrun_s: float = 5.0
-    command_timeout_s: float = 5.0
+    command_timeout_s: float = 1.5
     idle_poll_s: float = 1.0
     max_crashes: int = 3
     max_dead_letters: int = 100_000

@@ -26,6 +26,7 @@ class Outage:
         self.since: float | None = None
         self.last_error = ""
         self.count = 0
+        self.full = False
 
     @property
     def lasts(self) -> bool:
@@ -45,6 +46,15 @@ class Outage:
         if self.since is not None:
             logger.warning("redis is back after %.1fs", time.monotonic() - self.since)
             self.since = None
+
+    def measured(self, used_bytes: int, most_bytes: int) -> None:
+        """Report how full the server is; the engine works on, but producers cannot enqueue on a full one."""
+        full = 0 < most_bytes <= used_bytes
+        if full and not self.full:
+            logger.warning("redis is out of memory: %d of %d bytes; nothing can be enqueued", used_bytes, most_bytes)
+        elif self.full and not full:
+            logger.warning("redis has room again: %d of %d bytes", used_bytes, most_bytes)
+        self.full = full
 
 
 class Backoff:

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from worker.engine.claims import Cause
+from worker.engine.claims import Cause, GiveBack
 from worker.engine.run import run_claim
 
 if TYPE_CHECKING:
@@ -42,7 +42,11 @@ class Runs:
             del worker.tasks[claim.job_id]
         self.release_slot(claim)
         self.drop(claim)
-        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            # Cancelled before its first step, for a run that has begun ends in its own way.
+            worker.link.settle(GiveBack(claim, tries=claim.tries - 1))
+            return
+        error = task.exception()
         if error is not None:
             worker.last_error = repr(error)[:300]
             logger.error("the run of %s broke off; it will run again elsewhere", claim.job_id, exc_info=error)

@@ -36,6 +36,17 @@ def script(name: str) -> Script:
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+def call_script(client: Any, name: str, keys: Sequence[str | bytes], args: Sequence[Any]) -> Any:
+    """Run a script with a synchronous client, teaching it to the server first if it is new there."""
+    wanted = script(name)
+    command = wanted.call(keys, args)
+    try:
+        return client.execute_command(*command)
+    except NoScriptError:
+        client.script_load(wanted.text)
+        return client.execute_command(*command)
+
+
 async def run_script(redis: Any, name: str, keys: Sequence[str | bytes], args: Sequence[Any]) -> Any:
     """Run a script, teaching it to the server first if it is new there (a restart or a failover forgets)."""
     wanted = script(name)

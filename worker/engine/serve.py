@@ -58,6 +58,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         connect,
         worker.queues,
         due=worker.wanted.set,
+        broken=worker.link.drop_idle_connections,
         idle_poll_s=worker.options.idle_poll_s,
         patience_s=worker.options.command_timeout_s,
     )

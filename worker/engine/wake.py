@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from worker.engine.outage import UNREACHABLE, Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from redis.asyncio.connection import AbstractConnection
 
@@ -29,7 +29,10 @@ _LONGEST_GAP_S = 0.02
 
 
 class Watcher:
-    """Call `due` when a hungry worker should claim; `watching` says whether Redis will call us at all."""
+    """Call `due` when a hungry worker should claim; `watching` says whether Redis will call us at all.
+
+    `broken` is called when the connection is lost: its neighbours in the pool are likely to be lost too.
+    """
 
     def __init__(
         self,
@@ -37,12 +40,14 @@ class Watcher:
         queues: Sequence[str],
         *,
         due: Callable[[], None],
+        broken: Callable[[], Awaitable[None]],
         idle_poll_s: float,
         patience_s: float,
     ) -> None:
         self._connect = connect
         self._queues = tuple(queues)
         self._due = due
+        self._broken = broken
         self._idle_poll_s = idle_poll_s
         self._patience_s = patience_s
         self._hungry = asyncio.Event()
@@ -78,6 +83,7 @@ class Watcher:
                 await self._watch(connection)
             except UNREACHABLE:
                 # The worker's own calls report the outage. It polls until we are connected again.
+                await self._broken()
                 self._due()
                 await asyncio.sleep(backoff.next_s())
             finally:

@@ -132,13 +132,17 @@ def _return_args(r: GiveBack) -> tuple[Any, ...]:
     return r.claim.queue, r.claim.key, r.claim.token, r.tries, delay, r.claim.score, r.error, grace
 
 
+def _text(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _burial(b: Bury, queues: Sequence[str], worker_id: str, options: Options) -> Call:
     args = (
         b.claim.key,
         b.claim.token,
         1,
-        b.function,
-        b.reason,
+        _text(b.function),
+        _text(b.reason),
         b.errors,
         b.claim.tries,
         worker_id,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
@@ -69,7 +70,9 @@ class Worker(arq.worker.Worker):
         self.health = Health(self)
         self.runs = Runs(self)
         self.leases = LeaseKeeper(
-            lambda: thread_client(self.pool.connection_pool, min(2.0, self.options.lease_s / 3)),
+            lambda: thread_client(
+                self.pool.connection_pool, min(self.options.command_timeout_s, self.options.lease_s / 3)
+            ),
             self.queues,
             lease_s=self.options.lease_s,
             lost=self.runs.lost_elsewhere,
@@ -150,7 +153,10 @@ class Worker(arq.worker.Worker):
         await enqueue_due(self, n, delay * num_windows)
 
     def _add_signal_handler(self, signum: Signals, handler: Any) -> None:
-        super()._add_signal_handler(signum, lambda received: self._drain.on_signal(received, handler))
+        if threading.current_thread() is threading.main_thread():
+            self._drain.listen(signum, handler)
+        else:
+            super()._add_signal_handler(signum, handler)
 
     def handle_sig(self, signum: Signals) -> None:
         """Stop now: running jobs are handed back, and their tries with them."""
@@ -165,6 +171,7 @@ class Worker(arq.worker.Worker):
         if not self._handle_signals:
             self.handle_sig(signal.SIGUSR1)
         if self._pool is None:
+            self._drain.deafen()
             return
         await self._drain.settle()
         await asyncio.to_thread(self.leases.stop)
@@ -179,6 +186,7 @@ class Worker(arq.worker.Worker):
         finally:
             pool, self._pool = self.pool, None
             await pool.aclose(close_connection_pool=True)
+            self._drain.deafen()
 
 
 def _read_pickle_or_json(raw: bytes) -> dict[str, Any]:

@@ -41,8 +41,16 @@ look_for_aborts = look_for_aborts and redis.call('EXISTS', 'arq:abort') == 1
 local jobs, bytes = {}, 0
 local parked_score = string.format('%.1f', now + lease + 0.5)
 
+local begun = false
+
 local function lock(id)
   local key = 'arq:in-progress:' .. id
+  if not begun then
+    -- Of a key that is never there. A server that is out of memory lets a script which has begun to write go on, and
+    -- only running its jobs will empty it.
+    redis.call('DEL', 'arq:room')
+    begun = true
+  end
   if redis.call('SET', key, token, 'NX', 'PX', lease) then
     return true
   end
@@ -64,8 +72,8 @@ local function count_try(id, score)
       crashes = 1
     end
     redis.call('EXPIRE', crash_key, RETRY_LIFE_S)
-    local begun = redis.pcall('GET', key)
-    return (type(begun) == 'string' and tonumber(begun)) or 1, crashes
+    local tries = redis.pcall('GET', key)
+    return (type(tries) == 'string' and tonumber(tries)) or 1, crashes
   end
   if redis.call('SET', key, 1, 'NX', 'EX', RETRY_LIFE_S) then
     return 1, 0

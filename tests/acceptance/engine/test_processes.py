@@ -1,0 +1,164 @@
+"""Deaths, stops and pauses of real worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from arq.connections import ArqRedis
+from arq.jobs import Job
+
+from noteflow.infrastructure.queue.codec import job_deserializer
+from tests.integration.engine.jobs import QUEUE, put, put_many
+from tests.waiting import eventually
+
+LEASE_S = 2.0
+Spawn = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    pool = ArqRedis.from_url(redis_url)
+    yield pool
+    await pool.aclose(close_connection_pool=True)
+
+
+@pytest.fixture
+async def spawn(redis_url: str) -> AsyncIterator[Spawn]:
+    processes: list[Process] = []
+
+    async def start(*, wait_s: int = 0, lease_s: float = LEASE_S) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.acceptance.engine.program", redis_url, str(lease_s), str(wait_s)),
+            stderr=PIPE,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def ran(redis: ArqRedis, times: int) -> bool:
+    return await length(redis) >= times
+
+
+async def length(redis: ArqRedis) -> int:
+    return int(await redis.execute_command("LLEN", "ran"))  # type: ignore[no-untyped-call]
+
+
+async def exit_code(process: Process, within_s: float = 10.0) -> int:
+    async with asyncio.timeout(within_s):
+        return await process.wait()
+
+
+async def leftovers(redis: ArqRedis) -> list[bytes]:
+    return sorted(await redis.keys("arq:in-progress:*") + await redis.keys("arq:worker:*"))
+
+
+async def test_after_kill_9_the_job_runs_elsewhere_within_the_lease_and_a_second(redis: ArqRedis, spawn: Spawn) -> None:
+    victim = await spawn()
+    await put(redis, "j", "hold")
+    await eventually(lambda: ran(redis, 1))
+    await spawn()
+    await eventually(lambda: _workers(redis, 2))
+    victim.kill()
+    died = time.monotonic()
+    await eventually(lambda: ran(redis, 2))
+    assert time.monotonic() - died < LEASE_S + 1
+    await redis.set("go", 1)
+    assert await Job("j", redis, _deserializer=job_deserializer).result(timeout=5, poll_delay=0.02) == "held"
+    # A death is no failure of the job: it is still its first try.
+    assert await redis.lrange("ran", 0, -1) == [b"j 1", b"j 1"]  # type: ignore[misc]
+
+
+async def _workers(redis: ArqRedis, number: int) -> bool:
+    return int(await redis.zcard("arq:workers")) >= number
+
+
+async def test_a_stopped_worker_hands_its_jobs_back_at_once_and_leaves_nothing(redis: ArqRedis, spawn: Spawn) -> None:
+    worker = await spawn()
+    await put(redis, "j", "hold")
+    before = await redis.zscore(QUEUE, "j")
+    await eventually(lambda: ran(redis, 1))
+    worker.send_signal(signal.SIGTERM)
+    assert await exit_code(worker) == 0
+    assert await leftovers(redis) == []
+    assert await redis.exists("arq:retry:j") == 0
+    assert await redis.zscore(QUEUE, "j") == before
+
+
+async def test_a_stopped_worker_lets_its_jobs_finish_within_the_time_it_has(redis: ArqRedis, spawn: Spawn) -> None:
+    worker = await spawn(wait_s=20)
+    await put(redis, "j", "hold")
+    await eventually(lambda: ran(redis, 1))
+    worker.send_signal(signal.SIGTERM)
+    await put(redis, "later", "hold")
+    await redis.set("go", 1)
+    assert await exit_code(worker) == 0
+    assert await redis.exists("arq:result:j") == 1
+    assert await leftovers(redis) == []
+    assert await length(redis) == 1
+
+
+async def test_a_stop_under_load_loses_nothing_and_runs_nothing_twice(redis: ArqRedis, spawn: Spawn) -> None:
+    workers = [await spawn(wait_s=5), await spawn(wait_s=5)]
+    await eventually(lambda: _workers(redis, 2))
+    await put_many(redis, 3000, "count")
+    await eventually(lambda: _done(redis, 200))
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    assert [await exit_code(worker) for worker in workers] == [0, 0]
+    assert await leftovers(redis) == []
+    done = int(await redis.execute_command("HLEN", "done"))  # type: ignore[no-untyped-call]
+    assert done < 3000, "the load was over before the stop"
+    assert len(await redis.keys("arq:result:*")) == done
+    assert await redis.zcard(QUEUE) == 3000 - done
+    assert set(await redis.hvals("done")) == {b"1"}  # type: ignore[misc]
+
+
+async def _done(redis: ArqRedis, number: int) -> bool:
+    return int(await redis.execute_command("HLEN", "done")) >= number  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("function", ["hold", "block"])
+async def test_a_second_signal_ends_a_worker_now_even_if_a_job_blocks_its_loop(
+    redis: ArqRedis, spawn: Spawn, function: str
+) -> None:
+    worker = await spawn(wait_s=60)
+    await put(redis, "j", function)
+    await eventually(lambda: ran(redis, 1))
+    worker.send_signal(signal.SIGTERM)
+    assert worker.stderr is not None
+    await asyncio.wait_for(worker.stderr.readuntil(b"draining after SIGTERM"), 10)
+    worker.send_signal(signal.SIGTERM)
+    assert await exit_code(worker) == 128 + signal.SIGTERM
+
+
+async def test_a_paused_worker_that_comes_back_changes_nothing(redis: ArqRedis, spawn: Spawn) -> None:
+    zombie = await spawn(lease_s=1.0)
+    await put(redis, "j", "hold")
+    await eventually(lambda: ran(redis, 1))
+    zombie.send_signal(signal.SIGSTOP)
+    heir = await spawn(lease_s=1.0)
+    await eventually(lambda: ran(redis, 2))
+    owner = await redis.get("arq:in-progress:j")
+    zombie.send_signal(signal.SIGCONT)
+    assert zombie.stderr is not None
+    await asyncio.wait_for(zombie.stderr.readuntil(b"lease was lost"), 10)
+    assert await redis.get("arq:in-progress:j") == owner
+    await redis.set("go", 1)
+    assert await Job("j", redis, _deserializer=job_deserializer).result(timeout=5, poll_delay=0.02) == "held"
+    assert await length(redis) == 2
+    for worker in (zombie, heir):
+        worker.send_signal(signal.SIGTERM)
+        assert await exit_code(worker) == 0
