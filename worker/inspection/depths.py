@@ -1,0 +1,111 @@
+"""How deep each queue is, counted and never scanned."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from noteflow.infrastructure.queue import keys
+from worker.inspection.fleet import Fleet
+from worker.inspection.records import StoredCounts
+from worker.inspection.sources import Sources
+
+WINDOW: Final = 10_000
+"""Running jobs are told from those that come due within a lease's time by looking at so many of both at most."""
+
+LETTERS: Final = 1_000
+"""Dead letters that are still in Redis, and are looked at for their queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """One queue. `waiting` is `due` and `deferred` together; `parked` is None while PostgreSQL is away.
+
+    `oldest_due_s` is for how long the first due job has been due. `dead` counts the letters of both servers, while
+    PostgreSQL is away those in Redis. `running_is_estimate` says that `running` was taken from the workers' records.
+    """
+
+    queue: str
+    waiting: int
+    due: int
+    deferred: int
+    running: int
+    parked: int | None
+    dead: int
+    oldest_due_s: float | None
+    next_due_s: float | None
+    running_is_estimate: bool
+    paused: str | None
+
+
+async def queue_depths(
+    sources: Sources, queues: Sequence[str], fleet: Fleet, stored: StoredCounts | None, now_ms: int
+) -> list[QueueDepth]:
+    """Every queue's depth. Two round trips; its price in Redis grows with the number of running jobs only."""
+    # A claimed job's score is the end of its lease and a half: it stands in this window, and shows by its fraction.
+    lease_ends_ms = now_ms + int(fleet.lease_s * 1000) + 1_000
+    async with sources.redis.pipeline(transaction=False) as pipe:
+        for queue in queues:
+            pipe.zcard(queue)
+            pipe.zcount(queue, "-inf", now_ms)
+            pipe.zrange(queue, 0, 0, withscores=True)
+            pipe.zrangebyscore(queue, f"({now_ms}", lease_ends_ms, start=0, num=WINDOW, withscores=True)
+            pipe.zrangebyscore(queue, f"({lease_ends_ms}", "+inf", start=0, num=1, withscores=True)
+        answers = await sources.answer(pipe.execute())
+    letters = await _letters(sources)
+    depths = []
+    for number, queue in enumerate(queues):
+        card, due, first, window, later = answers[5 * number : 5 * number + 5]
+        pause = fleet.pause_of("queue", queue)
+        running, ahead = _running(window)
+        is_estimate = len(window) == WINDOW
+        if is_estimate:
+            running = min(sum(worker.running for worker in fleet.alive if queue in worker.queues), card - due)
+        ahead += [score for _, score in later]
+        depths.append(
+            QueueDepth(
+                queue=queue,
+                waiting=card - running,
+                due=due,
+                deferred=card - due - running,
+                running=running,
+                parked=None if stored is None else stored.parked.get(queue, 0),
+                dead=letters[queue] + (stored.dead.get(queue, 0) if stored else 0),
+                oldest_due_s=_age_s(first, now_ms),
+                next_due_s=(min(ahead) - now_ms) / 1000 if ahead and math.isfinite(min(ahead)) else None,
+                running_is_estimate=is_estimate,
+                paused=pause.reason if pause else None,
+            )
+        )
+    return depths
+
+
+def _running(window: list[tuple[bytes, float]]) -> tuple[int, list[float]]:
+    deferred = [score for _, score in window if score == math.floor(score)]
+    return len(window) - len(deferred), deferred[:1]
+
+
+def _age_s(first: list[tuple[bytes, float]], now_ms: int) -> float | None:
+    if not first or first[0][1] > now_ms or not math.isfinite(first[0][1]):
+        return None
+    return (now_ms - first[0][1]) / 1000
+
+
+async def _letters(sources: Sources) -> Counter[str]:
+    """Letters that nobody has moved to PostgreSQL yet, by queue; beyond `LETTERS` they count for the newest's queue."""
+    newest = await sources.answer(sources.redis.zrevrange(keys.DEAD_LETTERS, 0, LETTERS - 1))
+    if not newest:
+        return Counter()
+    async with sources.redis.pipeline(transaction=False) as pipe:
+        for job_id in newest:
+            pipe.hget(keys.DEAD_LETTER_PREFIX.encode() + job_id, "queue")
+        pipe.zcard(keys.DEAD_LETTERS)
+        *queues, number = await sources.answer(pipe.execute())
+    names: list[Any] = [name.decode("utf-8", "replace") for name in queues if name is not None]
+    counted = Counter[str](names)
+    if names and number > LETTERS:
+        counted[names[0]] += number - LETTERS
+    return counted

@@ -1,0 +1,133 @@
+"""Everything that is known of one job, from both servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from worker.inspection.acts import Act, read_acts
+from worker.inspection.fleet import Fleet
+from worker.inspection.footprint import Footprint, read_footprint
+from worker.inspection.letters import Letter, letters_of
+from worker.inspection.payloads import Envelope, meeting_of, read_envelope
+from worker.inspection.sources import RedisAway, Sources
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """The job as the ledger has it: its effect is committed."""
+
+    job_id: str
+    kind: str
+    meeting_id: UUID
+    outcome: str
+    detail: dict[str, Any]
+    attempts: int
+    worker: str
+    digest: str
+    enqueued_at: datetime
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """The job as the outbox has it: asked for or parked, and not done yet. `due_at` is when a relay looks at it."""
+
+    state: str
+    queue: str
+    kind: str
+    meeting_id: UUID
+    sequence: int | None
+    awaits: str | None
+    missing: str | None
+    created_at: datetime
+    dispatched_at: datetime | None
+    parked_at: datetime | None
+    due_at: datetime
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """One job. `footprint` is None while Redis is away; what only PostgreSQL knows is empty while that is away."""
+
+    job_id: str
+    footprint: Footprint | None
+    envelope: Envelope | None
+    ledger: list[LedgerRow]
+    outbox: OutboxRow | None
+    letters: list[Letter]
+    acts: list[Act]
+    redis: str | None
+    postgresql: str | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody has heard of it."""
+        return bool(self.ledger or self.outbox or self.letters or (self.footprint and self.footprint.is_anything))
+
+    @property
+    def meeting_id(self) -> UUID | None:
+        """The meeting it is about, as far as anybody says."""
+        rows = [self.outbox, *self.ledger, *self.letters]
+        return next((row.meeting_id for row in rows if row is not None and row.meeting_id), meeting_of(self.job_id))
+
+
+async def read_job(sources: Sources, job_id: str, *, reveal: bool = False) -> tuple[JobFacts, Fleet | None]:
+    """All that both servers know of a job, and the fleet at that moment (None while Redis is away)."""
+    try:
+        footprint, fleet = await read_footprint(sources, job_id, reveal=reveal)
+    except RedisAway:
+        footprint, fleet = None, None
+    ledger = await _ledger(sources, job_id)
+    outbox, kept_body = await _outbox(sources, job_id)
+    letters = await letters_of(sources, job_id, reveal=reveal)
+    bodies = [footprint.body if footprint else None, kept_body, *(letter.body for letter in letters)]
+    body = next((each for each in bodies if each is not None), None)
+    facts = JobFacts(
+        job_id=job_id,
+        footprint=footprint,
+        envelope=None if body is None else read_envelope(body, reveal=reveal),
+        ledger=ledger,
+        outbox=outbox,
+        letters=letters,
+        acts=await read_acts(sources, job_id=job_id),
+        redis=sources.redis_problem,
+        postgresql=sources.postgresql_problem,
+    )
+    return facts, fleet
+
+
+async def _ledger(sources: Sources, job_id: str) -> list[LedgerRow]:
+    rows = list(await sources.rows(_LEDGER, job_id=job_id) or ())
+    if not rows and (meeting := meeting_of(job_id)) is not None:
+        # A state change without a number is another job each time: the ledger adds the moment to its id.
+        rows = list(await sources.rows(_LEDGER_OF_MEETING, meeting_id=meeting, start=f"{job_id}@") or ())
+    return [
+        LedgerRow(
+            row.job_id, row.kind, row.meeting_id, row.outcome, row.detail, row.attempts, row.worker, row.digest,
+            row.enqueued_at, row.committed_at,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def _outbox(sources: Sources, job_id: str) -> tuple[OutboxRow | None, bytes | None]:
+    row = await sources.first("SELECT * FROM outbox WHERE job_id = :job_id", job_id=job_id)
+    if row is None:
+        return None, None
+    found = OutboxRow(
+        row.state, row.queue, row.kind, row.meeting_id, row.sequence, row.awaits, row.missing, row.created_at,
+        row.dispatched_at, row.parked_at, row.due_at, len(row.body),
+    )  # fmt: skip
+    return found, row.body
+
+
+_LEDGER = "SELECT * FROM job_ledger WHERE job_id = :job_id"
+
+_LEDGER_OF_MEETING = """
+    SELECT * FROM job_ledger WHERE meeting_id = :meeting_id AND starts_with(job_id, :start)
+    ORDER BY committed_at DESC LIMIT 5
+"""

@@ -1,0 +1,163 @@
+"""Dead letters, wherever they are: in PostgreSQL, or in Redis for the moment until they are moved."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from worker.engine.dead_letters import DeadLetter, DeadLetters, Matching
+from worker.inspection.choice import Choice, condition
+from worker.inspection.masking import masked_message, masked_reason
+from worker.inspection.payloads import HEAD_BYTES, Head, read_head
+from worker.inspection.sources import RedisAway, Sources, moment
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTold:
+    """One attempt that failed; `message` is masked where it might quote a transcript."""
+
+    error: str
+    message: str
+    at: datetime | None
+    attempt: int | None
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead job. `id` is its number in PostgreSQL, None while it is in Redis; `state` is dead, replayed or dropped.
+
+    `body` is never part of what is printed.
+    """
+
+    id: int | None
+    job_id: str
+    state: str
+    kind: str
+    meeting_id: UUID | None
+    queue: str
+    reason: str
+    attempts: list[AttemptTold]
+    tries: int
+    crashes: int
+    worker: str
+    enqueued_at: datetime | None
+    died_at: datetime | None
+    size_bytes: int | None
+    body: bytes | None
+
+
+async def find_letters(sources: Sources, choice: Choice, limit: int, *, reveal: bool = False) -> AsyncIterator[Letter]:
+    """At most `limit` dead letters of the choice, of Redis first, newest first within each."""
+    seen: set[tuple[str, datetime | None]] = set()
+    try:
+        async for letter in _in_redis(sources, choice, reveal):
+            seen.add((letter.job_id, letter.died_at))
+            yield letter
+            if len(seen) >= limit:
+                return
+    except RedisAway:
+        pass
+    for row in await sources.rows(_FIND, limit=limit, **choice.parameters) or ():
+        letter = _stored(row, reveal)
+        if (letter.job_id, letter.died_at) not in seen:  # it is just being moved
+            yield letter
+
+
+async def letters_of(sources: Sources, job_id: str, *, reveal: bool = False) -> list[Letter]:
+    """Every letter that a job ever left and that is kept, newest first."""
+    found: list[Letter] = []
+    try:
+        waiting = await sources.answer(DeadLetters(sources.redis).show(job_id))
+        found += [_waiting(waiting, reveal)] if waiting else []
+    except RedisAway:
+        pass
+    died = {letter.died_at for letter in found}
+    stored = [_stored(row, reveal) for row in await sources.rows(_OF_JOB, job_id=job_id) or ()]
+    return found + [letter for letter in stored if letter.died_at not in died]
+
+
+async def _in_redis(sources: Sources, choice: Choice, reveal: bool) -> AsyncIterator[Letter]:
+    since_ms = None if choice.since is None else int(choice.since.timestamp() * 1000)
+    pages = DeadLetters(sources.redis).find(Matching(function=choice.kind, error=choice.error, since_ms=since_ms))
+    while (letter := await sources.answer(anext(pages, None))) is not None:
+        if choice.meeting_id in (None, _head(letter).meeting_id):
+            yield _waiting(letter, reveal)
+
+
+def _head(letter: DeadLetter) -> Head:
+    return read_head((letter.body or b"")[:HEAD_BYTES])
+
+
+def _waiting(letter: DeadLetter, reveal: bool) -> Letter:
+    return Letter(
+        id=None,
+        job_id=letter.job_id,
+        state="dead",
+        kind=letter.function,
+        meeting_id=_head(letter).meeting_id,
+        queue=letter.queue,
+        reason=letter.reason if reveal else masked_reason(letter.reason),
+        attempts=attempts_told([each.as_dict() for each in letter.errors], reveal=reveal),
+        tries=letter.tries,
+        crashes=letter.crashes,
+        worker=letter.worker,
+        enqueued_at=moment(letter.enqueued_ms),
+        died_at=moment(letter.died_ms),
+        size_bytes=None if letter.body is None else len(letter.body),
+        body=letter.body,
+    )
+
+
+def _stored(row: Any, reveal: bool) -> Letter:
+    told = row.errors if isinstance(row.errors, list) else msgspec.json.decode(row.errors)
+    return Letter(
+        id=row.id,
+        job_id=row.job_id,
+        state=row.state,
+        kind=row.kind,
+        meeting_id=row.meeting_id,
+        queue=row.queue,
+        reason=row.reason if reveal else masked_reason(row.reason),
+        attempts=attempts_told(told, reveal=reveal),
+        tries=row.tries,
+        crashes=row.crashes,
+        worker=row.worker,
+        enqueued_at=row.enqueued_at,
+        died_at=row.died_at,
+        size_bytes=row.size_bytes,
+        body=row.body,
+    )
+
+
+def attempts_told(told: list[dict[str, Any]], *, reveal: bool = False) -> list[AttemptTold]:
+    """The attempts of a job as they may be shown."""
+    return [
+        AttemptTold(
+            error=str(each.get("error")),
+            message=str(each.get("message"))
+            if reveal
+            else masked_message(str(each.get("error")), str(each.get("message"))),
+            at=moment(each.get("at_ms")),
+            attempt=each.get("attempt"),
+            worker=each.get("worker"),
+        )
+        for each in told
+    ]
+
+
+_TOLD = "(reason || ' ' || CAST(errors AS text))"
+
+_FIND = f"""
+    SELECT id, job_id, state, kind, meeting_id, queue, reason, errors, tries, crashes, worker, enqueued_at, died_at,
+           length(body) AS size_bytes, CAST(NULL AS bytea) AS body
+    FROM dead_letters WHERE state = 'dead' AND {condition(_TOLD, "died_at")}
+    ORDER BY died_at DESC LIMIT :limit
+"""  # noqa: S608  # of constants
+
+_OF_JOB = "SELECT *, length(body) AS size_bytes FROM dead_letters WHERE job_id = :job_id ORDER BY died_at DESC LIMIT 20"

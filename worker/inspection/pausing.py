@@ -1,0 +1,30 @@
+"""Pause and resume a queue or a kind."""
+
+from __future__ import annotations
+
+from noteflow.infrastructure.queue import keys
+from worker.inspection.acts import Act, settle, told
+from worker.inspection.pauses import field_of, pause_value
+from worker.inspection.sources import Sources
+
+
+async def pause(sources: Sources, scope: str, name: str, *, reason: str, actor: str) -> None:
+    """Let no worker claim from the queue, or run the kind, from its next claim on; what runs goes on."""
+    now_ms = await sources.now_ms()
+    async with sources.redis.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.PAUSED, field_of(scope, name), pause_value(reason, actor, now_ms))
+        pipe.execute_command(*told([Act("pause", actor, target=f"{scope}:{name}", note=reason)]))
+        await sources.answer(pipe.execute())
+    await settle(sources)
+
+
+async def resume(sources: Sources, scope: str, name: str, *, actor: str) -> bool:
+    """End a pause; tell whether there was one. Idle workers notice within a second."""
+    if not await sources.answer(sources.redis.hexists(keys.PAUSED, field_of(scope, name))):
+        return False
+    async with sources.redis.pipeline(transaction=True) as pipe:
+        pipe.hdel(keys.PAUSED, field_of(scope, name))
+        pipe.execute_command(*told([Act("resume", actor, target=f"{scope}:{name}")]))
+        await sources.answer(pipe.execute())
+    await settle(sources)
+    return True

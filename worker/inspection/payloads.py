@@ -1,0 +1,112 @@
+"""What a job asks for: as much as its first bytes tell, or all of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from noteflow.domain.errors import Refused
+from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.codec import codec_of, deserialize
+from noteflow.infrastructure.queue.wire import command_from
+from worker.inspection.masking import masked
+from worker.inspection.sources import Sources, moment
+
+HEAD_BYTES = 512
+_FUNCTION = (
+    re.compile(rb'"f"\s*:\s*"([\w.]{1,120})"'),  # JSON
+    re.compile(rb"\x8c\x01f\x94?\x8c.([\w.]{1,120}?)\x94", re.DOTALL),  # pickle, protocol 4 and 5
+    re.compile(rb"\xa1f[\xa0-\xbf]([\w.]{1,31}?)\xa1a", re.DOTALL),  # msgpack
+)
+_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The kind and the meeting of a job, None where its first bytes do not tell."""
+
+    kind: str | None
+    meeting_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A payload taken apart. `args` and `kwargs` hold no word of a transcript unless they were asked for in clear.
+
+    `refusal` says why this version could not do the job, None if it could.
+    """
+
+    codec: str | None
+    size_bytes: int
+    function: str | None
+    args: list[Any]
+    kwargs: dict[str, Any]
+    enqueued_at: datetime | None
+    refusal: str | None
+
+
+async def heads(sources: Sources, job_ids: Sequence[bytes]) -> list[Head | None]:
+    """For each job what the first bytes of its payload tell, None if it has none. One round trip."""
+    async with sources.redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.getrange(_job_key(job_id), 0, HEAD_BYTES - 1)
+        found = await sources.answer(pipe.execute(raise_on_error=False))
+    return [read_head(each) if isinstance(each, bytes) and each else None for each in found]
+
+
+def read_head(start: bytes) -> Head:
+    """The kind and the meeting in the first bytes of a payload, whatever its codec."""
+    function = next((found[1].decode() for pattern in _FUNCTION if (found := pattern.search(start))), None)
+    meeting = _UUID.search(start)
+    return Head(function, UUID(meeting[0].decode()) if meeting else None)
+
+
+def read_envelope(body: bytes, *, reveal: bool = False) -> Envelope:
+    """All of a payload; what cannot be read is said in `refusal`."""
+    codec = None
+    try:
+        codec = codec_of(body).value
+        message = deserialize(body)
+    except Refused as error:
+        return Envelope(codec, len(body), None, [], {}, None, str(error))
+    function, args, kwargs = message.get("f"), message.get("a"), message.get("k")
+    enqueued_ms = message.get("et")
+    return Envelope(
+        codec,
+        len(body),
+        function if isinstance(function, str) else None,
+        _shown(args if isinstance(args, list | tuple) else [], reveal),
+        _shown(dict(kwargs) if isinstance(kwargs, dict) else {}, reveal),
+        moment(enqueued_ms) if isinstance(enqueued_ms, int | float) else None,
+        refusal_of(message),
+    )
+
+
+def refusal_of(message: dict[str, Any]) -> str | None:
+    """Why this version refuses a decoded payload; None if it would do it."""
+    try:
+        command_from(message.get("f", ""), message.get("a", ()), message.get("k", {}))
+    except Refused as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def meeting_of(job_id: str) -> UUID | None:
+    """The meeting in an id that our own producers made."""
+    found = _UUID.search(job_id.encode("utf-8", "replace"))
+    with suppress(ValueError):
+        return UUID(found[0].decode()) if found else None
+    return None
+
+
+def _shown(value: Any, reveal: bool) -> Any:
+    return value if reveal else masked(value)
+
+
+def _job_key(job_id: bytes) -> bytes:
+    return keys.JOB_PREFIX.encode() + job_id

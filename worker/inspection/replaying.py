@@ -1,0 +1,68 @@
+"""Replay or drop one dead letter, wherever it is kept."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from noteflow.domain.errors import Unavailable
+from noteflow.infrastructure.persistence import dead_letter_acts
+from noteflow.infrastructure.queue import keys
+from worker.engine.dead_letters import DeadLetters, Replayed
+from worker.inspection.acted import Acted
+from worker.inspection.acts import Act, record
+from worker.inspection.letters import Letter
+from worker.inspection.sources import PostgresAway, Sources
+
+_CAME_OF = {
+    "replayed": "asked for again",
+    "missing": "somebody was quicker: it was replayed, dropped or moved meanwhile",
+    "empty": "its payload was gone before it died: there is nothing to run",
+    "queued": "a job of this id is asked for already",
+}
+
+
+async def replay(sources: Sources, letter: Letter, actor: str, note: str | None, *, body: bytes | None = None) -> Acted:
+    """Have the job run again, under its id; `body` replaces its payload. Raises PostgresAway or RedisAway."""
+    if letter.id is None:
+        return await _replay_in_redis(sources, letter, actor, note, body)
+    try:
+        came = await dead_letter_acts.replay_letter(
+            sources.engine,
+            letter.id,
+            actor=actor,
+            note=_note(note, body),
+            body=body,
+        )
+    except (Unavailable, SQLAlchemyError) as error:
+        raise PostgresAway(str(error)) from error
+    return Acted(letter.job_id, came.value == "replayed", _CAME_OF[came.value])
+
+
+async def drop(sources: Sources, letter: Letter, actor: str, note: str | None) -> Acted:
+    """Put the letter aside for good. Raises PostgresAway or RedisAway."""
+    if letter.id is None:
+        dropped = await sources.answer(DeadLetters(sources.redis).drop(letter.job_id))
+        if dropped:
+            await record(sources, [Act("drop", actor, job_id=letter.job_id, note=note)])
+    else:
+        try:
+            dropped = await dead_letter_acts.drop_letter(sources.engine, letter.id, actor=actor, note=note)
+        except (Unavailable, SQLAlchemyError) as error:
+            raise PostgresAway(str(error)) from error
+    return Acted(letter.job_id, dropped, "put aside" if dropped else _CAME_OF["missing"])
+
+
+async def _replay_in_redis(sources: Sources, letter: Letter, actor: str, note: str | None, body: bytes | None) -> Acted:
+    if body is not None:
+        key = keys.dead_letter(letter.job_id)
+        if not await sources.answer(sources.redis.exists(key)):
+            return Acted(letter.job_id, False, _CAME_OF["missing"])
+        await sources.answer(sources.redis.hset(key, "body", body))
+    came = await sources.answer(DeadLetters(sources.redis).replay(letter.job_id))
+    if came is Replayed.REPLAYED:
+        await record(sources, [Act("replay", actor, job_id=letter.job_id, note=_note(note, body))])
+    return Acted(letter.job_id, came is Replayed.REPLAYED, _CAME_OF[came.value])
+
+
+def _note(note: str | None, body: bytes | None) -> str | None:
+    return note if body is None else f"edited; {note}" if note else "edited"

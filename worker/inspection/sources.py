@@ -1,0 +1,123 @@
+"""Redis and PostgreSQL as an operator's command reaches them: quickly, or with a sentence why not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from sqlalchemy import Row, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from noteflow.domain.errors import Unavailable
+from noteflow.infrastructure.persistence.engine import create_engine
+from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from worker.settings import Settings
+
+PATIENCE_S = 5.0
+CONNECT_PATIENCE_S = 2.0
+
+T = TypeVar("T")
+
+
+class RedisAway(Unavailable):
+    """Redis does not answer, and what was asked needs it."""
+
+
+class PostgresAway(Unavailable):
+    """PostgreSQL does not answer, and what was asked needs it."""
+
+
+class Sources:
+    """The two servers. What PostgreSQL is asked after it has failed once is answered with None at once.
+
+    `redis` answers in bytes. `queue_name` is the queue of the settings.
+    """
+
+    def __init__(self, redis: Redis, engine: AsyncEngine, queue_name: str) -> None:
+        self.redis: Any = redis  # whose types are those of two clients at once
+        self.engine = engine
+        self.queue_name = queue_name
+        self.postgresql_problem: str | None = None
+        self.redis_problem: str | None = None
+
+    async def rows(self, sql: str, **parameters: Any) -> Sequence[Row[Any]] | None:
+        """The rows of a query, or None while PostgreSQL is away; `postgresql_problem` then says why."""
+        if self.postgresql_problem is not None:
+            return None
+        try:
+            with translated():
+                async with self.engine.connect() as connection:
+                    return (await connection.execute(text(sql), parameters)).all()
+        except (Unavailable, SQLAlchemyError) as error:
+            self.postgresql_problem = str(error) if isinstance(error, Unavailable) else type(error).__name__
+            return None
+
+    async def first(self, sql: str, **parameters: Any) -> Row[Any] | None:
+        """The first row of a query, or None where there is none or PostgreSQL is away."""
+        rows = await self.rows(sql, **parameters)
+        return rows[0] if rows else None
+
+    async def write(self, sql: str, **parameters: Any) -> Sequence[Row[Any]]:
+        """What a statement returned, once it is committed. Raises PostgresAway."""
+        if self.postgresql_problem is not None:
+            raise PostgresAway(self.postgresql_problem)
+        try:
+            with translated():
+                async with self.engine.begin() as connection:
+                    return (await connection.execute(text(sql), parameters)).all()
+        except Unavailable as error:
+            self.postgresql_problem = str(error)
+            raise PostgresAway(str(error)) from error
+
+    async def answer(self, asked: Awaitable[T]) -> T:
+        """What Redis answers. Raises RedisAway, which names the server and never its password."""
+        try:
+            return await asked
+        except REDIS_FAILURES as error:
+            self.redis_problem = f"Redis at {self.redis_address} does not answer ({type(error).__name__})"
+            raise RedisAway(self.redis_problem) from error
+
+    async def now_ms(self) -> int:
+        """The time on Redis's clock, which is the one that jobs wait by."""
+        seconds, microseconds = await self.answer(self.redis.time())
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    @property
+    def redis_address(self) -> str:
+        """Where Redis is, without user or password."""
+        place = self.redis.connection_pool.connection_kwargs
+        return f"{place.get('path') or '{}:{}'.format(place.get('host', 'localhost'), place.get('port', 6379))}"
+
+
+@asynccontextmanager
+async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
+    """The servers of these settings, connected to when first asked."""
+    redis = Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_timeout=PATIENCE_S, socket_connect_timeout=CONNECT_PATIENCE_S
+    )
+    engine = create_engine(
+        settings.database_url.get_secret_value(),
+        pool_size=2,
+        pool_pre_ping=False,
+        connect_timeout_s=CONNECT_PATIENCE_S,
+        command_timeout_s=PATIENCE_S,
+        lock_timeout_s=PATIENCE_S / 2,
+        application_name="noteflow-jobs",
+    )
+    try:
+        yield Sources(redis, engine, settings.queue_name)
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+
+
+def moment(unix_ms: float | None) -> datetime | None:
+    """A time in unix milliseconds as a datetime of UTC; None for None and for what is no time."""
+    if unix_ms is None or not 0 <= unix_ms < 32_503_680_000_000:
+        return None
+    return datetime.fromtimestamp(unix_ms / 1000, UTC)

@@ -1,0 +1,80 @@
+"""The state of everything on one page, at a price that does not grow with the number of waiting jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.inspection.depths import QueueDepth, queue_depths
+from worker.inspection.fleet import WorkerRecord, read_fleet
+from worker.inspection.pauses import Pause
+from worker.inspection.records import Meetings, Rates, StoredCounts, read_counts, read_meetings, read_rates
+from worker.inspection.sources import Sources, moment
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSummary:
+    """The workers, counted. `complete` and its neighbours count since each process began."""
+
+    alive: int
+    ready: int
+    silent: int
+    running: int
+    slots: int
+    complete: int
+    failed: int
+    retried: int
+    excuses: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Everything at a glance. What only PostgreSQL knows is None while it is away; `postgresql` then says why."""
+
+    at: datetime | None
+    queues: list[QueueDepth]
+    workers: FleetSummary
+    pauses: list[Pause]
+    outbox_waiting: int | None
+    outbox_dispatched: int | None
+    rates: Rates | None
+    meetings: Meetings | None
+    postgresql: str | None
+
+
+async def read_stats(sources: Sources) -> Stats:
+    """The whole page: a handful of commands to Redis, four bounded queries to PostgreSQL. Raises RedisAway."""
+    now_ms = await sources.now_ms()
+    fleet = await read_fleet(sources, now_ms)
+    counts = await read_counts(sources)
+    rates, meetings = await asyncio.gather(read_rates(sources), read_meetings(sources))
+    stored = counts or StoredCounts({}, {}, 0, 0)
+    queues = fleet.queues(sources.queue_name)
+    queues += sorted({*stored.parked, *stored.dead} - set(queues))
+    return Stats(
+        at=moment(now_ms),
+        queues=await queue_depths(sources, queues, fleet, counts, now_ms),
+        workers=_summary(fleet.workers),
+        pauses=fleet.pauses,
+        outbox_waiting=counts.outbox_waiting if counts else None,
+        outbox_dispatched=counts.outbox_dispatched if counts else None,
+        rates=rates,
+        meetings=meetings,
+        postgresql=sources.postgresql_problem,
+    )
+
+
+def _summary(workers: list[WorkerRecord]) -> FleetSummary:
+    alive = [worker for worker in workers if not worker.silent]
+    return FleetSummary(
+        alive=len(alive),
+        ready=sum(worker.ready for worker in alive),
+        silent=len(workers) - len(alive),
+        running=sum(worker.running for worker in alive),
+        slots=sum(worker.max_jobs for worker in alive),
+        complete=sum(worker.complete for worker in workers),
+        failed=sum(worker.failed for worker in workers),
+        retried=sum(worker.retried for worker in workers),
+        excuses=sorted({excuse for worker in alive for excuse in worker.excuses}),
+    )

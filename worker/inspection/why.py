@@ -1,0 +1,92 @@
+"""Why a job is not running, or what became of it: one sentence, and the command that would change it.
+
+The first rule that applies speaks: first what is happening to the job now, then what it waits for, then its past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from worker.inspection.fleet import Fleet
+from worker.inspection.footprint import Footprint
+from worker.inspection.job import JobFacts
+from worker.inspection.why_ended import aborted, applied, buried, kept_result
+from worker.inspection.why_queued import half_lost, queued
+from worker.inspection.why_stored import asked_for, missing_in_redis, parked
+from worker.inspection.words import at, span
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The answer. `code` is stable and documented; `command` follows ``python -m worker``, None if nothing helps."""
+
+    job_id: str
+    code: str
+    sentence: str
+    command: str | None
+
+
+Said = tuple[str, str, str | None]
+"""A code, a sentence, a command."""
+
+Rule = Callable[[JobFacts, Footprint | None, Fleet | None, datetime], Said | None]
+
+
+def why(facts: JobFacts, fleet: Fleet | None, *, now: datetime | None = None) -> Why:
+    """The answer that follows from what is known. `now` stands in for Redis's clock while that is away."""
+    mark = facts.footprint
+    moment = (mark.now if mark else None) or now or datetime.now(UTC)
+    for rule in _RULES:
+        said = rule(facts, mark, fleet, moment)
+        if said is not None:
+            code, sentence, command = said
+            return Why(facts.job_id, code, _with_doubts(sentence, facts, code), command)
+    raise AssertionError("the last rule always speaks")
+
+
+def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: datetime) -> Said | None:
+    if mark is None or mark.lease is None or fleet is None:
+        return None
+    lease, cancel = mark.lease, f"jobs cancel {facts.job_id}"
+    ends = "never ends" if lease.ends_in_s is None else f"ends in {span(lease.ends_in_s)}"
+    if lease.token.startswith("operator:"):
+        return "operator", f"an operator's command holds it for the moment; its lease {ends}", None
+    if ":" not in lease.token:
+        return "running", f"it runs: a stock Arq worker holds it, its lease {ends} at the latest", cancel
+    worker = fleet.find(lease.worker or "")
+    if worker is None:
+        sentence = f"its worker {lease.worker} has no record any more; its lease {ends}, then another claims it"
+        return "worker_lost", sentence, "jobs workers"
+    beat = f"last beat {span(worker.beat_age_s)} ago"
+    if worker.silent:
+        sentence = f"its worker {worker.id} is silent ({beat}); its lease {ends} unless it is renewed"
+        return "worker_silent", sentence, "jobs workers"
+    marked = ", and it is marked to be aborted" if mark.is_marked_for_abort else ""
+    return "running", f"it runs: its lease is held by worker {worker.id} ({beat}){marked}", cancel
+
+
+def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said:
+    if mark is None:
+        return "unknown", f"{facts.redis}, so whether it waits or runs cannot be told", None
+    if facts.postgresql is not None:
+        return "unknown", "Redis does not know it; it may be applied, parked or dead, which PostgreSQL would tell", None
+    sentence = f"nobody has heard of it, as of {at(now)}: it was never enqueued, or it ended and was pruned since"
+    return "unknown", sentence, None
+
+
+def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:
+    missing = []
+    if facts.postgresql is not None:
+        missing.append("PostgreSQL is away")
+    if facts.redis is not None and code != "unknown":
+        missing.append("Redis is away")
+    told = f"{sentence[:1].upper()}{sentence[1:]}."
+    return f"{told} ({' and '.join(missing)}: there may be more to say.)" if missing else told
+
+
+_RULES: Final[tuple[Rule, ...]] = (
+    _running, queued, half_lost, parked, asked_for, buried, applied, missing_in_redis, aborted, kept_result, _unknown,
+)  # fmt: skip

@@ -1,0 +1,77 @@
+"""What became of a job that will not run again by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from worker.inspection.fleet import Fleet
+from worker.inspection.footprint import Footprint
+from worker.inspection.job import JobFacts
+from worker.inspection.words import at, count, since, span
+
+Said = tuple[str, str, str | None]
+
+
+def buried(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
+    """It is dead, or was dead and somebody saw to it."""
+    if not facts.letters:
+        return None
+    letter = facts.letters[0]
+    committed = facts.ledger[0].committed_at if facts.ledger else None
+    if committed is not None and (letter.died_at is None or committed >= letter.died_at or letter.state != "dead"):
+        return None  # the ledger has the last word
+    if letter.state == "dead":
+        sentence = f"it is dead since {since(letter.died_at, now)}, because {letter.reason}"
+        return "dead", sentence, f"jobs dead replay {facts.job_id}"
+    who = next((act for act in facts.acts if act.act.startswith(("replay", "drop"))), None)
+    by = f" by {who.actor} at {at(who.at, now)}" if who else ""
+    sentence = f"it was dead ({letter.reason}) and its letter was {letter.state}{by}"
+    return letter.state, sentence, f"jobs dead show {facts.job_id}"
+
+
+def applied(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
+    """Its effect is committed, or it was found that there was nothing to do."""
+    if not facts.ledger:
+        return None
+    row = facts.ledger[0]
+    how = {
+        "applied": f"it was applied at {since(row.committed_at, now)}",
+        "already_applied": f"what it asks for held already at {since(row.committed_at, now)}",
+        "superseded": f"a newer state change had overtaken it at {since(row.committed_at, now)}",
+    }.get(row.outcome, f"it ended as {row.outcome} at {since(row.committed_at, now)}")
+    took = span((row.committed_at - row.enqueued_at).total_seconds())
+    detail = _detail(row.detail)
+    sentence = f"{how} by worker {row.worker}, in attempt {row.attempts}, {took} after it was enqueued{detail}"
+    return row.outcome, sentence, None
+
+
+def aborted(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
+    """It was cancelled while it ran."""
+    if mark is None or mark.result is None or mark.result.error != "CancelledError":
+        return None
+    return "aborted", f"it was aborted at {since(mark.result.finished_at, now)}", None
+
+
+def kept_result(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
+    """Only its result is left to tell."""
+    if mark is None or mark.result is None:
+        return None
+    result = mark.result
+    when = since(result.finished_at, now)
+    if not result.success:
+        return "failed", f"its last run failed at {when} with {result.error}", "jobs dead ls"
+    if result.outcome == "parked":
+        return "parked", f"it was parked in PostgreSQL at {when}", "check"
+    return result.outcome or "complete", f"it ended at {when} as {result.outcome or 'complete'}", None
+
+
+def _detail(detail: dict[str, Any]) -> str:
+    if "from" in detail and "to" in detail:
+        return f": {detail['from']} → {detail['to']}"
+    counted = [
+        count(detail[name], f"segment {name}", f"segments {name}")
+        for name in ("stored", "replaced", "unchanged")
+        if detail.get(name)
+    ]
+    return f": {', '.join(counted)}" if counted else ""

@@ -1,0 +1,143 @@
+"""Why a job that stands in a queue does not run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from worker.inspection.fleet import Fleet, WorkerRecord
+from worker.inspection.footprint import Footprint, Place
+from worker.inspection.job import JobFacts
+from worker.inspection.words import at, count, since, span, until
+
+Said = tuple[str, str, str | None]
+
+
+def queued(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: datetime) -> Said | None:
+    """What holds a job up that has a place in a queue and no lease."""
+    if mark is None or mark.place is None or fleet is None:
+        return None
+    place = mark.place
+    return (
+        _without_payload(facts, mark)
+        or _paused(facts, fleet, place, now)
+        or _marked(facts, mark)
+        or _nobody(fleet, place)
+        or _unknown_function(facts, mark, fleet, place, now)
+        or _lease_over(place, now)
+        or _deferred(facts, mark, fleet, place, now)
+        or _held_back(fleet, place)
+        or _in_line(facts, fleet, place, now)
+    )
+
+
+def half_lost(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, _now: datetime) -> Said | None:
+    """A payload that no queue knows."""
+    if mark is None or not mark.has_payload or mark.place is not None:
+        return None
+    sentence = "its payload is in Redis, but it stands in no queue that a worker serves, so nobody would ever run it"
+    return "half_lost", sentence, f"jobs retry {facts.job_id}"
+
+
+def _without_payload(facts: JobFacts, mark: Footprint) -> Said | None:
+    if mark.has_payload:
+        return None
+    if facts.outbox is not None:
+        return "payload_missing", "its payload is gone from Redis; the outbox has it and puts it back", None
+    sentence = "its payload is gone from Redis (it expired, or was deleted); the next claim makes it a dead letter"
+    return "payload_missing", sentence, f"jobs drop {facts.job_id}"
+
+
+def _paused(facts: JobFacts, fleet: Fleet, place: Place, now: datetime) -> Said | None:
+    kind = facts.envelope.function if facts.envelope else None
+    pause = fleet.pause_of("queue", place.queue) or (fleet.pause_of("kind", kind) if kind else None)
+    if pause is None:
+        return None
+    who = f" by {pause.actor}" if pause.actor else ""
+    when = f" since {since(pause.since, now)}" if pause.since else ""
+    return "paused", f"its {pause.scope} {pause.name} is paused{who}{when}: {pause.reason}", pause.command
+
+
+def _marked(facts: JobFacts, mark: Footprint) -> Said | None:
+    if not mark.is_marked_for_abort:
+        return None
+    return "abort_marked", "its producer has aborted it: the next claim ends it", None
+
+
+def _nobody(fleet: Fleet, place: Place) -> Said | None:
+    if any(worker.serves(place.queue) for worker in fleet.workers):
+        return None
+    silent = [worker for worker in fleet.workers if place.queue in worker.queues]
+    last = f"; the last one beat {span(min(worker.beat_age_s for worker in silent))} ago" if silent else ""
+    return "no_worker", f"no live worker serves {place.queue}{last}", "run"
+
+
+def _unknown_function(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: datetime) -> Said | None:
+    kind = facts.envelope.function if facts.envelope else None
+    if kind is None or any(worker.serves(place.queue) and kind in worker.functions for worker in fleet.workers):
+        return None
+    noticed = f" (noticed {since(mark.unknown_since, now)})" if mark.unknown_since else ""
+    sentence = f"no live worker knows its function {kind}{noticed}: it is handed back for a while, then dead"
+    return "unknown_function", sentence, "jobs workers"
+
+
+def _lease_over(place: Place, now: datetime) -> Said | None:
+    if not place.was_claimed or place.is_due:
+        return None
+    return "lease_over", f"its last claim was never ended; it comes due again at {until(place.due_at, now)}", None
+
+
+def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: datetime) -> Said | None:
+    if place.is_due:
+        return None
+    when, retry = until(place.due_at, now), f"jobs retry {facts.job_id}"
+    if not mark.attempts and not mark.tries and not _delayed_by_outage(fleet, place):
+        return "deferred", f"it is deferred until {when}", retry
+    told = ""
+    if mark.attempts:
+        told = f" after {mark.attempts[-1].error.rpartition('.')[2]}: {mark.attempts[-1].message}"
+    if away := _away(fleet, place):
+        return "postgresql_away", f"PostgreSQL is away ({away}); it was handed back until {when}", "check"
+    return "handed_back", f"it was handed back until {when}{told}", retry
+
+
+def _delayed_by_outage(fleet: Fleet, place: Place) -> bool:
+    return bool(_away(fleet, place))
+
+
+def _held_back(fleet: Fleet, place: Place) -> Said | None:
+    serving = _serving(fleet, place)
+    if any(worker.ready for worker in serving):
+        return None
+    if away := _away(fleet, place):
+        return "postgresql_away", f"PostgreSQL is away: {away}", "check"
+    excuses = "; ".join(sorted({excuse for worker in serving for excuse in worker.excuses}))
+    return "not_ready", f"no worker of {place.queue} is ready: {excuses}", "jobs workers"
+
+
+def _in_line(facts: JobFacts, fleet: Fleet, place: Place, now: datetime) -> Said:
+    serving = _serving(fleet, place)
+    running, slots = sum(worker.running for worker in serving), sum(worker.max_jobs for worker in serving)
+    behind = (
+        f"it waits behind {count(place.before_it, 'due job')}" if place.before_it else "it is the next to be claimed"
+    )
+    died = "; the worker that ran it died" if place.was_claimed else ""
+    again = (
+        f"; it was applied at {at(facts.ledger[0].committed_at, now)}, so nothing will change" if facts.ledger else ""
+    )
+    sentence = (
+        f"{behind} in {place.queue}, due since {since(place.due_at, now)}; "
+        f"{count(len(serving), 'worker')} with {running} of {slots} slots in use{died}{again}"
+    )
+    return "waiting", sentence, "jobs stats"
+
+
+def _away(fleet: Fleet, place: Place) -> str | None:
+    """Who waits for PostgreSQL, None if nobody does."""
+    waiting = [worker for worker in _serving(fleet, place) if any("postgresql" in each for each in worker.excuses)]
+    if not waiting:
+        return None
+    return f"{count(len(waiting), 'worker')} of {len(_serving(fleet, place))} held back"
+
+
+def _serving(fleet: Fleet, place: Place) -> list[WorkerRecord]:
+    return [worker for worker in fleet.workers if worker.serves(place.queue)]
