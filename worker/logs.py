@@ -7,7 +7,10 @@ import sys
 from typing import Any, Literal, cast
 
 import structlog
+from arq.worker import JobExecutionFailed
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+from noteflow.domain.errors import NoteflowError
 
 
 def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "json", **bound: Any) -> None:
@@ -58,10 +61,36 @@ def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processo
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    handler.addFilter(_without_retelling)
     logging.getLogger("arq").handlers.clear()
     # arq prints a job's arguments, which hold the transcript; what it says of a job, our own line says better.
     logging.getLogger("arq.worker").setLevel(max(logging.WARNING, logging.getLevelName(level)))
     logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
+
+
+def _without_retelling(record: logging.LogRecord) -> bool:
+    """Drop what arq says of an ending that our own line has told; say of an error its name, or our own words."""
+    if not record.name.startswith("arq"):
+        return True
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, JobExecutionFailed) or getattr(record, "verdict", None) == "refused":
+        return False
+    if error is not None:
+        # A traceback ends with what each exception says, and a foreign one may quote the payload.
+        record.exc_info = record.exc_text = None
+        record.error = _words_of(error)
+    if vars(record).get("extra", "") is None:
+        del vars(record)["extra"]
+    return True
+
+
+def _words_of(error: BaseException) -> str:
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, NoteflowError):
+            return str(link)
+        link = link.__cause__
+    return type(error).__name__
 
 
 def _action_first(_logger: object, _name: str, event: EventDict) -> EventDict:

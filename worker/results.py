@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from noteflow.domain.value_objects import MeetingState
 from noteflow.infrastructure.queue.codec import Codec, Kwargs, job_serializer
-
-LONGEST_KEPT = 36
-"""Characters; a UUID has as many."""
 
 
 def result_serializer(message: dict[str, Any]) -> bytes:
@@ -35,5 +33,12 @@ def _named(kwargs: object) -> Kwargs:
 
 def _kept(value: Any) -> Any:
     if isinstance(value, str):
-        return value if len(value) <= LONGEST_KEPT and value.isascii() and " " not in value else None
+        return value if value in MeetingState.__members__ or _is_uuid(value) else None
     return value if isinstance(value, UUID | int) else None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return len(text) <= 36 and bool(UUID(text))
+    except ValueError:
+        return False

@@ -104,7 +104,7 @@ def _handed_back(worker: Worker, job: Job, attempt: Attempt, error: HandBack) ->
 def _failed(worker: Worker, job: Job, attempt: Attempt, error: BaseException) -> tuple[Settlement, Outcome]:
     worker.jobs_failed += 1
     if isinstance(error, Refused):
-        arq_log.error("%6.2fs ! %s refused: %s", attempt.duration_s, job.ref, error)
+        arq_log.error("%6.2fs ! %s refused: %s", attempt.duration_s, job.ref, error, extra={"verdict": "refused"})
         attempts = list(error.attempts) or [_attempt_error(worker, job, error.__cause__ or error)]
         # Its producer may have Arq and nothing of ours, and could not unpickle an exception of ours.
         said = JobExecutionFailed(error.reason)

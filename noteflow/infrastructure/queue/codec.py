@@ -63,7 +63,7 @@ def codec_of(raw: bytes) -> Codec:
         return Codec.PICKLE
     if first and first[0] in _MSGPACK_MAPS:
         return Codec.MSGPACK
-    raise CodecError(f"neither JSON, msgpack nor a pickle: starts with {raw[:8]!r}")
+    raise CodecError(f"neither JSON, msgpack nor a pickle: {f'begins with byte {first.hex()}' if first else 'empty'}")
 
 
 def serialize(message: dict[str, Any], codec: Codec = Codec.JSON) -> bytes:
