@@ -6,7 +6,7 @@ A job's id is made of what it asks for, so that saying the same thing again find
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import msgspec
@@ -26,6 +26,9 @@ MOST_JOBS_PER_ROUND_TRIP = 2_500
 MOST_BYTES_PER_ROUND_TRIP = 16 * 1_048_576
 """Redis does nothing else while it takes a request: these keep that to some tens of milliseconds."""
 
+_AFTER_KWARGS = b'},"et":'
+"""How a head ends: with the last brace of the keyword arguments, of which there is always one."""
+
 _TAIL_BYTES = len(b"1234567890123}")
 """What the script adds to a head: the time in ms, and the brace."""
 
@@ -41,6 +44,15 @@ class EncodedJob:
     job_id: str
     head: bytes
     once: bool
+
+    def within(self, context: bytes) -> EncodedJob:
+        """The same job, its payload carrying a trace's context (see `tracing.sending`), if there is room for it.
+
+        The id is not made of that.
+        """
+        if not context or len(self.head) + len(context) + _TAIL_BYTES > MOST_BYTES_PER_JOB:
+            return self
+        return replace(self, head=self.head[: -len(_AFTER_KWARGS)] + context + _AFTER_KWARGS)
 
 
 def jobs_of(command: Command, job_id: str | None = None) -> tuple[EncodedJob, ...]:

@@ -4,9 +4,10 @@ The fields of a command are the keyword arguments of its job, so that any Arq pr
 
     await arq_redis.enqueue_job("ingest_segments", meeting_id="…", segments=[{"segment_id": 0, "text": "…", …}])
 
-Names that begin with an underscore are the envelope's. There is one, `_version`: the version of the wire, absent
-for 1. A producer writes it only once the meaning of a field has changed, and a worker refuses a version that is
-newer than its own rather than guess.
+Names that begin with an underscore are the envelope's. `_version` is the version of the wire, absent for 1: a producer
+writes it only once the meaning of a field has changed, and a worker refuses a version that is newer than its own rather
+than guess. `_traceparent` and `_tracestate` are the trace that the job belongs to (`tracing.py`): no part of what is
+asked for, and never a reason to refuse it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from noteflow.infrastructure.queue.schema import (
     WordFields,
     read_fields,
 )
+from noteflow.infrastructure.queue.tracing import CONTEXT_FIELDS
 
 WIRE_VERSION = 1
 VERSION_FIELD = "_version"
@@ -159,7 +161,7 @@ def _named(form: type[Struct], args: Sequence[object], kwargs: Mapping[str, obje
             raise InvalidValue(name, "is given twice, by its position and by its name")
         if name == VERSION_FIELD:
             _check_version(value)
-        else:
+        elif name not in CONTEXT_FIELDS:
             named[name] = value
     return named
 
