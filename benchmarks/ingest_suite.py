@@ -22,9 +22,10 @@ SEGMENTS = Measure(SUITE, "segments", "Segments stored", "segments/s", more_is_b
 CPU = Measure(SUITE, "cpu", "CPU of the worker process, or of the loop", "ms a job", more_is_better=False)
 LATENCY = Measure(SUITE, "latency", "From enqueue to commit, one job now and then", "ms", more_is_better=False)
 
-_FEWEST = 60  # enough for every connection to have been used
+_FEWEST, _FEWEST_OF_LARGE = 60, 20  # enough for every connection to have been used
 _MOST = {1: 20_000, 50: 4_000}
 _MOST_OF_LARGE = 400
+_LARGE = 100
 
 
 @dataclass(slots=True)
@@ -95,19 +96,21 @@ class IngestSuite:
 
         count = self._paced(name, size, drained)
         drain = visit.drain("ingest", count, size)
-        waits_ms = visit.drip("ingest", self.plan.drips, self.plan.drip_pause_s, size)
-        self._check_stored(name, (asked + count + self.plan.drips) * size)
+        drips, pause_s = self.plan.drips_of(size)
+        waits_ms = visit.drip("ingest", drips, pause_s, size)
+        self._check_stored(name, (asked + count + drips) * size)
         self.doubled[name] = self.doubled.get(name, 0) + drain.doubled
         self._note(name, size, drain.jobs_per_s, drain.cpu_ms_per_job)
         self.figures.add(LATENCY, f"{_case(size)}, p50", name, percentile(waits_ms, 0.5))
         self.figures.add(LATENCY, f"{_case(size)}, p99", name, percentile(waits_ms, 0.99))
 
     def _paced(self, name: str, size: int, run: Callable[[int], float]) -> int:
+        fewest = _FEWEST if size < _LARGE else _FEWEST_OF_LARGE
         if (name, size) in self._counts:
-            run(_FEWEST)  # to warm up
+            run(fewest)  # to warm up
         else:
             most = _MOST.get(size, _MOST_OF_LARGE)
-            self._counts[name, size] = pace(run, first=_FEWEST, target_s=self.plan.target_s, most=most)
+            self._counts[name, size] = pace(run, first=fewest, target_s=self.plan.target_s, most=most)
         return self._counts[name, size]
 
     def _check_stored(self, who: str, expected: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -70,6 +71,7 @@ def tour(
 def travel(stops: Sequence[Stop], rounds: int, console: Console, session: Session) -> None:
     """Make the tour `rounds` times. A stop that fails is said, and not visited again."""
     failed: set[Stop] = set()
+    began = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_interactive, transient=True) as progress:
         bar = progress.add_task("", total=rounds * sum(stop.steps for stop in stops))
@@ -80,7 +82,7 @@ def travel(stops: Sequence[Stop], rounds: int, console: Console, session: Sessio
                     continue
                 where = f"round {number} of {rounds}: {stop.title}"
                 if not console.is_interactive:
-                    console.print(where, highlight=False)
+                    console.print(f"{time.monotonic() - began:5.0f} s  {where}", highlight=False)
 
                 def advance(what: str, where: str = where) -> None:
                     progress.update(bar, description=f"{where}, {what}", advance=1)
