@@ -1,0 +1,64 @@
+"""Says commands until each is acknowledged, and notes when it is."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from noteflow.domain.errors import QueueUnavailable
+from noteflow.infrastructure.queue.client import JobClient
+from tests.chaos.acknowledged import Acknowledged, AcknowledgedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from noteflow.domain.commands import Command
+
+TOGETHER = 5
+TIMEOUT_S = 3.0
+
+
+@dataclass
+class Production:
+    """Producers at work. `acknowledged` counts commands, `repeated` the times something had to be said again."""
+
+    redis_url: str
+    file: AcknowledgedFile
+    commands: Sequence[Command]
+    a_second: float
+    seed: int
+    acknowledged: int = 0
+    repeated: int = 0
+
+    async def run(self, producers: int = 3) -> None:
+        """Say everything at its time, so many commands a second; return when all of it is acknowledged."""
+        start_s = asyncio.get_running_loop().time()
+        parcels = [
+            (start_s + first / self.a_second, self.commands[first : first + TOGETHER])
+            for first in range(0, len(self.commands), TOGETHER)
+        ]
+        async with asyncio.TaskGroup() as group:
+            for number in range(producers):
+                group.create_task(self._produce(parcels[number::producers], random.Random(self.seed + number)))
+
+    async def _produce(self, parcels: Sequence[tuple[float, Sequence[Command]]], chance: random.Random) -> None:
+        loop = asyncio.get_running_loop()
+        async with JobClient.from_url(self.redis_url, timeout_s=TIMEOUT_S, max_connections=1) as jobs:
+            for due_s, parcel in parcels:
+                await asyncio.sleep(max(0.0, due_s - loop.time()))
+                await self._say(jobs, parcel, chance)
+
+    async def _say(self, jobs: JobClient, parcel: Sequence[Command], chance: random.Random) -> None:
+        while True:
+            try:
+                answers = await jobs.enqueue_many(parcel)
+            except QueueUnavailable:
+                self.repeated += 1
+                await asyncio.sleep(chance.uniform(0.05, 0.3))
+            else:
+                break
+        pairs = zip(parcel, answers, strict=True)
+        self.file.append([Acknowledged.of(command, answer.job_ids) for command, answer in pairs])
+        self.acknowledged += len(parcel)
