@@ -32,11 +32,13 @@ class Outcome(StrEnum):
 class Claim:
     """Be one claimed job, from its claim to its ending.
 
+    `key` is its id as Redis holds it, `job_id` the same as text, where bytes that are not UTF-8 survive as surrogates.
     `tries` counts this one, `crashes` the workers that died with it. `cause` is set by whoever cancels the run.
     `deadline_s` (monotonic) is when its lease is given up although the process lives.
     """
 
     key: bytes
+    job_id: str
     queue: int
     score: int
     body: bytes | None
@@ -51,18 +53,9 @@ class Claim:
     task: asyncio.Task[None] | None = None
 
     @property
-    def job_id(self) -> str:
-        """Return the id as text; bytes that are not UTF-8 survive as surrogates."""
-        return self.key.decode("utf-8", "surrogateescape")
-
-    @property
     def is_text(self) -> bool:
         """Tell whether the id is UTF-8, as it is for every honest producer."""
-        try:
-            self.key.decode()
-        except UnicodeDecodeError:
-            return False
-        return True
+        return not any("\ud800" <= character <= "\udfff" for character in self.job_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +135,10 @@ class Bury(Settlement):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Tell an observer what became of one claim, after it is recorded. Times are unix ms."""
+    """Tell an observer what became of one claim, after it is recorded. Times are unix ms.
+
+    `crashes` counts the workers that have died running the job, in this claim and those before it.
+    """
 
     job_id: str
     function: str
@@ -154,3 +150,4 @@ class Ending:
     finished_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     error: BaseException | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+    crashes: int = 0

@@ -48,16 +48,17 @@ class Unrunnable:
 
 def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
     """Return the job in `claim`, or how it ends because it cannot be run."""
-    nobody = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
     if claim.body is None:
-        return _bodiless(worker, claim, nobody)
+        return _bodiless(worker, claim)
     try:
         envelope = read_envelope(claim, worker.deserialize)
     except SerializationError as error:
+        nobody = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
         arq_log.exception("deserializing job %s failed", claim.job_id)
         return doomed(worker, claim, nobody, error, f"the body cannot be read: {error.__cause__}")
     except Unreadable as error:
         arq_log.error("job %s is malformed, %s", claim.job_id, error)
+        nobody = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
         refusal = JobExecutionFailed(f"malformed job: {error}")
         return doomed(worker, claim, nobody, refusal, f"malformed, {error}", name=error.envelope.function)
     if not claim.is_text:
@@ -65,7 +66,8 @@ def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
     return _envelope_in_order(worker, claim, envelope)
 
 
-def _bodiless(worker: Worker, claim: Claim, nobody: Envelope) -> Unrunnable:
+def _bodiless(worker: Worker, claim: Claim) -> Unrunnable:
+    nobody = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
     if claim.misshapen:
         arq_log.warning("job %s has a body that is no string", claim.job_id)
         wrong = JobExecutionFailed("job body is no string")

@@ -170,6 +170,7 @@ def _tell(
         envelope.enqueued_ms or None,
         started_ms,
         error=error,
+        crashes=claim.crashes,
     )
     try:
         worker.options.on_ending(ending)

@@ -158,12 +158,12 @@ async def _beat(worker: Worker) -> None:
 
 def reserves(worker: Worker, limit: int) -> list[int]:
     """Return for each queue how many of `limit` slots the queues before it must leave to it, if it has due jobs."""
+    if len(worker.queues) == 1:
+        return [0]
     running = [0] * len(worker.queues)
     for claim in worker.leases.held:
         if claim.holds_slot:
             running[claim.queue - 1] += 1
     share = worker.options.lower_queue_share * worker.max_jobs
-    if len(worker.queues) == 1:
-        return [0]
     due_share = int(share) + (random.random() < share % 1)  # noqa: S311 - a fair coin for fractions of a slot
     return [0] + [min(max(due_share - taken, 0), limit) for taken in running[1:]]

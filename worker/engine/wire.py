@@ -110,6 +110,7 @@ def _claim(job: list[Any], token: str, now: int) -> Claim:
     queue, key, score, body, tries, crashes, aborted, misshapen = job
     return Claim(
         key,
+        key.decode("utf-8", "surrogateescape"),
         queue,
         # Any number may stand in a sorted set, also an infinite one.
         int(min(max(float(score), 0.0), float(now))),

@@ -12,8 +12,8 @@ key                         type    life                                        
                                     after it is due)
 ``arq:in-progress:<id>``    string  the lease, renewed while the job runs;      claim (SET NX); renewed from the
                                     a cron job's stays 60 s after its end       worker's lease thread; end deletes
-``arq:retry:<id>``          string  24.5 h after the last start; number of      claim; the end deletes it, a
-                                    tries begun                                 hand-back takes its try off
+``arq:retry:<id>``          string  24.5 h after the last try; number of        a retry; stock workers at each
+                                    tries that count                            start; the end deletes it
 ``arq:result:<id>``         string  ``keep_result`` (1 h), or for ever          end of a job
 ``arq:abort``               zset    until the job starts or ends                ``Job.abort()``
 ``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the
@@ -29,8 +29,8 @@ key                         type    life                                        
                                     PostgreSQL                                  removes the job
 ``arq:dead:letters``        zset    for ever; member job id, score when it      as the letter
                                     died in unix ms
-``arq:dead:counts``         hash    for ever; ``buried``, ``evicted``,          as the letter; replay; drop
-                                    ``replayed``, ``dropped``
+``arq:dead:counts``         hash    for ever; ``buried``, ``evicted``,          as the letter; replay; drop; mover
+                                    ``replayed``, ``dropped``, ``moved``
 ``arq:worker:<worker>``     string  three beats; JSON record of one process     the worker's lease thread
 ``arq:workers``             zset    for ever; member worker id, score its last  the worker's lease thread
                                     beat in unix ms; the stale are pruned
@@ -38,8 +38,9 @@ key                         type    life                                        
                                     enqueued
 ``arq:keeper``              string  an hour; somebody keeps waiting bodies      one worker of the fleet
                                     alive
-``arq:outbox:mark``         string  for ever; its absence says that Redis has   the relay of any worker
-                                    lost what it held
+``arq:outbox:mark``         string  for ever; the run id of the Redis it was    the relay of any worker
+                                    left in: another, or none, says that
+                                    jobs may have been lost
 ``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator
                                     ``function:<name>`` → reason, or JSON of
                                     reason, actor and time

@@ -4,14 +4,14 @@
 -- ARGV   token, lease ms, limit, bytes limit, not after (ms, 0 = always), look for aborts (1/0),
 --        one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
 --        those are to be taken
--- reads  arq:paused, arq:abort, arq:job:<id>, the queues
+-- reads  arq:paused, arq:job:<id>, arq:retry:<id>, the queues
 -- writes arq:in-progress:<id>  SET NX token, the lease
---        arq:retry:<id>        tries begun; not for a job whose last worker died
 --        arq:crashes:<id>      deaths of workers, told by the score: see parking
 --        arq:abort             a mark is taken off when its job is claimed
 --        the queues            parking: the score becomes the lease's end plus a half. Claimed jobs leave the due range,
 --                              so nobody trips over them; if the worker dies they come due by themselves, and the half
 --                              says that a claim was never ended.
+-- The try begun here is written to arq:retry:<id> only when it has ended without ending the job: a death is no try.
 --
 -- returns {now, next due or '', 1 if more may be due, {paused functions}, {job, …}} where a job is
 --         {queue number, id, score, body or false, tries, crashes, 1 if aborted, 1 if the body is no string}
@@ -29,17 +29,13 @@ if not_after > 0 and now > not_after then
 end
 
 local paused, paused_functions = {}, {}
-local entries = redis.pcall('HKEYS', 'arq:paused')
-for _, entry in ipairs(entries) do
+for _, entry in ipairs(redis.pcall('HKEYS', 'arq:paused')) do
   paused[entry] = true
   if string.sub(entry, 1, 9) == 'function:' then
     paused_functions[#paused_functions + 1] = string.sub(entry, 10)
   end
 end
 look_for_aborts = look_for_aborts and redis.call('EXISTS', 'arq:abort') == 1
-
-local jobs, bytes = {}, 0
-local parked_score = string.format('%.1f', now + lease + 0.5)
 
 local begun = false
 
@@ -62,46 +58,56 @@ local function lock(id)
   return false
 end
 
-local function count_try(id, score)
-  local key = 'arq:retry:' .. id
-  if score ~= math.floor(score) and score < math.huge and score > -math.huge then
-    local crash_key = 'arq:crashes:' .. id
-    local crashes = redis.pcall('INCR', crash_key)
-    if type(crashes) == 'table' then
-      redis.call('SET', crash_key, 1)
-      crashes = 1
-    end
-    redis.call('EXPIRE', crash_key, RETRY_LIFE_S)
-    local tries = redis.pcall('GET', key)
-    return (type(tries) == 'string' and tonumber(tries)) or 1, crashes
-  end
-  if redis.call('SET', key, 1, 'NX', 'EX', RETRY_LIFE_S) then
-    return 1, 0
-  end
-  local tries = redis.pcall('INCR', key)
-  if type(tries) == 'table' then
+local function count_crash(id)
+  local key = 'arq:crashes:' .. id
+  local crashes = redis.pcall('INCR', key)
+  if type(crashes) == 'table' then
     redis.call('SET', key, 1)
-    tries = 1
+    crashes = 1
   end
   redis.call('EXPIRE', key, RETRY_LIFE_S)
-  local crashes = redis.pcall('GET', 'arq:crashes:' .. id)
-  return tries, (type(crashes) == 'string' and tonumber(crashes)) or 0
+  return crashes
 end
 
-local function take(number, id, score)
-  local body = redis.pcall('GET', 'arq:job:' .. id)
-  local misshapen = type(body) == 'table'
-  if misshapen then
-    body = false
+local jobs, bytes = {}, 0
+local parked_score = string.format('%.1f', now + lease + 0.5)
+local parking = {}
+
+-- Read what locked jobs are made of; what would exceed the bytes is unlocked again. Returns how many were.
+local function take(number, ids, scores)
+  if #ids == 0 then
+    return 0
   end
-  local tries, crashes = count_try(id, tonumber(score))
-  local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
-  bytes = bytes + (body and #body or 0)
-  jobs[#jobs + 1] = { number, id, score, body, tries, crashes, aborted and 1 or 0, misshapen and 1 or 0 }
+  local body_keys, retry_keys = {}, {}
+  for i, id in ipairs(ids) do
+    body_keys[i] = 'arq:job:' .. id
+    retry_keys[i] = 'arq:retry:' .. id
+  end
+  local bodies, retries = redis.call('MGET', unpack(body_keys)), redis.call('MGET', unpack(retry_keys))
+  local park = parking[number] or {}
+  parking[number] = park
+  for i, id in ipairs(ids) do
+    if bytes >= bytes_limit then
+      for rest = i, #ids do
+        redis.call('DEL', 'arq:in-progress:' .. ids[rest])
+      end
+      return #ids - i + 1
+    end
+    local body, score = bodies[i], tonumber(scores[i])
+    local misshapen = not body and redis.call('EXISTS', body_keys[i]) or 0
+    local parked = score ~= math.floor(score) and score < math.huge and score > -math.huge
+    local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
+    bytes = bytes + (body and #body or 0)
+    jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries[i] or 0) or 0) + 1, parked and count_crash(id) or 0,
+      aborted and 1 or 0, misshapen }
+    park[#park + 1] = parked_score
+    park[#park + 1] = id
+  end
+  return 0
 end
 
 -- Where each queue's scan stands, and whether it found the end of what is due.
-local offset, ended, parking = {}, {}, {}
+local offset, ended = {}, {}
 
 local function take_from(number, quota)
   local queue = KEYS[number]
@@ -116,43 +122,36 @@ local function take_from(number, quota)
       ended[number] = true
       break
     end
+    local ids, scores, seen = {}, {}, 0
     for i = 1, #page, 2 do
-      if quota == 0 or bytes >= bytes_limit then
+      if #ids == quota then
         break
       end
-      at = at + 1
-      local id = page[i]
-      if lock(id) then
-        take(number, id, page[i + 1])
-        parking[number] = parking[number] or {}
-        local park = parking[number]
-        park[#park + 1] = parked_score
-        park[#park + 1] = id
-        quota = quota - 1
+      seen = seen + 1
+      if lock(page[i]) then
+        ids[#ids + 1] = page[i]
+        scores[#scores + 1] = page[i + 1]
       end
     end
-    if #page < 2 * asked and at == (offset[number] or 0) + #page / 2 then
-      ended[number] = true
-    end
-    offset[number] = at
+    quota = quota - #ids + take(number, ids, scores)
+    ended[number] = #page < 2 * asked and seen == #page / 2 and bytes < bytes_limit
+    offset[number] = at + seen
   end
   return quota
 end
 
-local wanted = 6 + #KEYS
+local ids_from = 7 + #KEYS
 local free = limit
-if #ARGV > wanted then
-  for i = wanted + 1, #ARGV do
-    local id = ARGV[i]
-    local score = redis.call('ZSCORE', KEYS[1], id)
-    if score and tonumber(score) <= now and lock(id) then
-      take(1, id, score)
-      parking[1] = parking[1] or {}
-      local park = parking[1]
-      park[#park + 1] = parked_score
-      park[#park + 1] = id
+if #ARGV >= ids_from then
+  local ids, scores = {}, {}
+  for i = ids_from, #ARGV do
+    local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
+    if score and tonumber(score) <= now and lock(ARGV[i]) then
+      ids[#ids + 1] = ARGV[i]
+      scores[#scores + 1] = score
     end
   end
+  take(1, ids, scores)
 else
   for number = 1, #KEYS do
     local kept = 0
@@ -173,13 +172,19 @@ for number = 1, #KEYS do
   if not ended[number] then
     more = 1
   end
-  local ahead = redis.pcall('ZRANGEBYSCORE', KEYS[number], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  if ahead[2] and (next_due == '' or tonumber(ahead[2]) < tonumber(next_due)) then
-    next_due = ahead[2]
+end
+if more == 0 then
+  for number = 1, #KEYS do
+    local ahead = redis.pcall('ZRANGEBYSCORE', KEYS[number], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    if ahead[2] and (next_due == '' or tonumber(ahead[2]) < tonumber(next_due)) then
+      next_due = ahead[2]
+    end
   end
 end
 
 for number, park in pairs(parking) do
-  redis.call('ZADD', KEYS[number], unpack(park))
+  if #park > 0 then
+    redis.call('ZADD', KEYS[number], unpack(park))
+  end
 end
 return { now, next_due, more, paused_functions, jobs }

@@ -9,50 +9,65 @@
 -- returns one number a job: 1 ended, 2 the job was gone and only its result was kept, 0 not ours any more, nothing done.
 -- Doing it twice is dull. The DEL comes first: it makes room, and a server that is out of memory lets a script which
 -- has begun to write go on.
-local any_abort = redis.call('EXISTS', 'arq:abort') == 1
-local answers = {}
-
-local function keep(id, life, result, how)
+local function keep(id, life, result, ...)
   local key = 'arq:result:' .. id
   if life == 0 then
-    redis.call('SET', key, result, unpack(how))
+    redis.call('SET', key, result, ...)
   elseif life > 0 then
-    redis.call('SET', key, result, 'PX', life, unpack(how))
+    redis.call('SET', key, result, 'PX', life, ...)
   end
 end
 
-for i = 1, #ARGV, 6 do
-  local queue, id, token = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2]
-  local life, stay, result = tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), ARGV[i + 5]
-  local lease = 'arq:in-progress:' .. id
-  local owner = redis.pcall('GET', lease)
-  local ours = owner == token
-  local gone = false
-  if owner == false then
+local leases = {}
+for i = 2, #ARGV, 6 do
+  leases[#leases + 1] = 'arq:in-progress:' .. ARGV[i]
+end
+local owners = redis.call('MGET', unpack(leases))
+
+local answers, doomed, leaving = {}, {}, {}
+for n, owner in ipairs(owners) do
+  local i = 6 * n - 5
+  local number, id = tonumber(ARGV[i]), ARGV[i + 1]
+  local answer = owner == ARGV[i + 2] and 1 or 0
+  if not owner then
     -- The lease ran out, or the server lost its data. A parked score means that nobody else has claimed it since.
-    local score = redis.call('ZSCORE', queue, id)
-    ours = score and tonumber(score) ~= math.floor(tonumber(score))
-    gone = not score and redis.call('EXISTS', 'arq:job:' .. id) == 0
-  end
-  if ours then
-    redis.call('DEL', 'arq:job:' .. id, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id,
-      'arq:unknown:' .. id)
-    if stay > 0 then
-      redis.call('SET', lease, token, 'PX', stay)
+    local score = redis.call('ZSCORE', KEYS[number], id)
+    if score then
+      answer = tonumber(score) ~= math.floor(tonumber(score)) and 1 or 0
     else
-      redis.call('DEL', lease)
+      answer = redis.call('EXISTS', 'arq:job:' .. id) == 0 and 2 or 0
     end
-    keep(id, life, result, {})
-    redis.call('ZREM', queue, id)
-    if any_abort then
-      redis.pcall('ZREM', 'arq:abort', id)
+  end
+  answers[n] = answer
+  if answer == 1 then
+    for _, prefix in ipairs({ 'arq:in-progress:', 'arq:job:', 'arq:retry:', 'arq:errors:', 'arq:crashes:', 'arq:unknown:' }) do
+      doomed[#doomed + 1] = prefix .. id
     end
-    answers[#answers + 1] = 1
-  elseif gone then
-    keep(id, life, result, { 'NX' })
-    answers[#answers + 1] = 2
-  else
-    answers[#answers + 1] = 0
+    leaving[number] = leaving[number] or {}
+    table.insert(leaving[number], id)
+  end
+end
+
+if #doomed > 0 then
+  redis.call('DEL', unpack(doomed))
+end
+for n, answer in ipairs(answers) do
+  local i = 6 * n - 5
+  local id, life, stay, result = ARGV[i + 1], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), ARGV[i + 5]
+  if answer == 1 then
+    keep(id, life, result)
+    if stay > 0 then
+      redis.call('SET', leases[n], ARGV[i + 2], 'PX', stay)
+    end
+  elseif answer == 2 then
+    keep(id, life, result, 'NX')
+  end
+end
+local any_abort = redis.call('EXISTS', 'arq:abort') == 1
+for number, ids in pairs(leaving) do
+  redis.call('ZREM', KEYS[number], unpack(ids))
+  if any_abort then
+    redis.pcall('ZREM', 'arq:abort', unpack(ids))
   end
 end
 return answers

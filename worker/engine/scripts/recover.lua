@@ -2,7 +2,7 @@
 --
 -- KEYS   the queues
 -- ARGV   the claim's token, lease ms
--- writes the queues, arq:retry:<id>; deletes arq:in-progress:<id>
+-- writes the queues; deletes arq:in-progress:<id>
 --
 -- returns how many were handed back
 local SCAN_LIMIT = 20000
@@ -14,14 +14,9 @@ for _, queue in ipairs(KEYS) do
   local parked = redis.pcall('ZRANGEBYSCORE', queue, now, now + tonumber(ARGV[2]) + 1000, 'LIMIT', 0, SCAN_LIMIT)
   if not parked.err then
     for _, id in ipairs(parked) do
-      if redis.pcall('GET', 'arq:in-progress:' .. id) == ARGV[1] then
-        local tries = tonumber(redis.pcall('GET', 'arq:retry:' .. id))
-        if tries and tries > 1 then
-          redis.call('DECR', 'arq:retry:' .. id)
-        else
-          redis.call('DEL', 'arq:retry:' .. id)
-        end
-        redis.call('DEL', 'arq:in-progress:' .. id)
+      local lease = 'arq:in-progress:' .. id
+      if redis.pcall('GET', lease) == ARGV[1] then
+        redis.call('DEL', lease)
         redis.call('ZADD', queue, string.format('%.0f', now), id)
         count = count + 1
       end
