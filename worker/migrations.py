@@ -27,6 +27,11 @@ def newest_revision() -> str:
     return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
 
 
+def known_revisions() -> frozenset[str]:
+    """Every revision that this version of the code has a migration for."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
+
+
 async def migrate(database_url: str, revision: str = "head", *, report: Callable[[str], None] = lambda _: None) -> None:
     """Upgrade the database to `revision`, telling `report` what was done. Safe to run at the same time elsewhere."""
     engine = create_engine(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import demo, ingest, migrate, run, settings
+from worker.cli import check, demo, ingest, migrate, run, settings
+from worker.cli.jobs import create_jobs_app
 
 
 def create_app() -> typer.Typer:
@@ -21,4 +22,6 @@ def create_app() -> typer.Typer:
     app.command("demo")(demo.demo)
     app.command("ingest")(ingest.ingest)
     app.command("settings")(settings.show)
+    app.command("check")(check.check)
+    app.add_typer(create_jobs_app(), name="jobs")
     return app

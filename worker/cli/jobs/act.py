@@ -1,0 +1,109 @@
+"""`python -m worker jobs retry`, `cancel` and `drop`: by id, or by filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from worker.cli.jobs.bulk import agree, report
+from worker.cli.jobs.frame import ask, myself, refuse
+from worker.cli.jobs.options import As, Error, Json, Kind, Limit, Look, Meeting, Note, Since, State, Yes, choice_of
+from worker.inspection.acted import Acted
+from worker.inspection.choice import Choice, JobState
+from worker.inspection.listing import LOOK, JobRow, Listing, list_jobs
+from worker.inspection.sources import Sources
+from worker.inspection.steering import Steering, Verb
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.")]
+
+
+def retry(
+    ids: Ids = None,
+    state: State = None,
+    kind: Kind = None,
+    meeting: Meeting = None,
+    error: Error = None,
+    since: Since = None,
+    limit: Limit = 1_000,
+    look: Look = LOOK,
+    note: Note = None,
+    as_: As = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Let jobs run now: the deferred and handed back become due, the parked try again, the dead are replayed."""
+    _do(Verb.RETRY, ids, _choice(state, kind, meeting, error, since), limit, look, note, as_, yes=yes, json=json)
+
+
+def cancel(
+    ids: Ids = None,
+    state: State = None,
+    kind: Kind = None,
+    meeting: Meeting = None,
+    error: Error = None,
+    since: Since = None,
+    limit: Limit = 1_000,
+    look: Look = LOOK,
+    note: Note = None,
+    as_: As = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Keep jobs from running, or stop them: they become dead letters, which can be replayed."""
+    _do(Verb.CANCEL, ids, _choice(state, kind, meeting, error, since), limit, look, note, as_, yes=yes, json=json)
+
+
+def drop(
+    ids: Ids = None,
+    state: State = None,
+    kind: Kind = None,
+    meeting: Meeting = None,
+    error: Error = None,
+    since: Since = None,
+    limit: Limit = 1_000,
+    look: Look = LOOK,
+    note: Note = None,
+    as_: As = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Remove jobs that wait, or put dead letters aside. Nothing brings a waiting job back that was dropped."""
+    _do(Verb.DROP, ids, _choice(state, kind, meeting, error, since), limit, look, note, as_, yes=yes, json=json)
+
+
+def _choice(*filters: object) -> Choice | None:
+    return choice_of(*filters) if any(each is not None for each in filters) else None  # type: ignore[arg-type]  # as given
+
+
+def _do(
+    verb: Verb,
+    ids: Sequence[str] | None,
+    choice: Choice | None,
+    limit: int,
+    look: int,
+    note: str | None,
+    actor: str | None,
+    *,
+    yes: bool,
+    json: bool,
+) -> None:
+    if bool(ids) == (choice is not None):
+        refuse("name jobs by their ids, or by --state, --kind, --meeting, --error, --since; not by both")
+    if ids is None or choice is not None:
+        assert choice is not None
+        found = ask(lambda sources: list_jobs(sources, choice, limit=limit, look=look))
+        rows = _without_complete(found)
+        agree(verb.value, rows, stopped=found.stopped, yes=yes, json=json)
+        ids = [row.job_id for row in rows]
+    report(ask(lambda sources: _act(sources, verb, ids, actor or myself(), note)), json=json)
+
+
+async def _act(sources: Sources, verb: Verb, ids: Sequence[str], actor: str, note: str | None) -> list[Acted]:
+    steering = Steering(sources, actor, note)
+    return [await steering.act(verb, job_id) for job_id in ids]
+
+
+def _without_complete(found: Listing) -> list[JobRow]:
+    return [row for row in found.rows if row.state is not JobState.COMPLETE]

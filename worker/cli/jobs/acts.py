@@ -1,0 +1,36 @@
+"""`python -m worker jobs acts`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from worker.cli.jobs.frame import ask
+from worker.cli.jobs.options import Json, Limit
+from worker.cli.jobs.output import console, emit, note_absent
+from worker.cli.jobs.show import acts_table
+from worker.inspection.acts import Act, read_acts, settle
+from worker.inspection.sources import RedisAway, Sources
+
+OfJob = Annotated[str | None, typer.Option("--job", help="Only what was done to this job.")]
+
+
+def acts(job: OfJob = None, limit: Limit = 50, json: Json = False) -> None:
+    """What operators did: who, what, when. Newest first."""
+    found, redis, postgresql = ask(lambda sources: _acts(sources, job, limit))
+    if json:
+        emit(found)
+        return
+    console().print(acts_table(found) if found else "nobody has done anything")
+    note_absent(redis, postgresql)
+
+
+async def _acts(sources: Sources, job_id: str | None, limit: int) -> tuple[list[Act], str | None, str | None]:
+    try:
+        await sources.now_ms()
+        await settle(sources)
+    except RedisAway:
+        pass
+    found = await read_acts(sources, job_id=job_id, limit=limit)
+    return found, sources.redis_problem, sources.postgresql_problem

@@ -1,0 +1,47 @@
+"""Mend a payload in an editor."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import click
+import typer
+
+from noteflow.domain.errors import Refused
+from noteflow.infrastructure.queue.codec import codec_of, deserialize, serialize
+from worker.cli.jobs.frame import refuse
+from worker.inspection.payloads import refusal_of
+
+
+def edited(body: bytes) -> bytes | None:
+    """The payload as a person mended it, in the codec it came in; None if nothing was changed.
+
+    It is shown as JSON until a worker of this version would take it, or the person gives up, which ends the command.
+    """
+    try:
+        codec, message = codec_of(body), deserialize(body)
+    except Refused as error:
+        refuse(f"the payload cannot be read, so it cannot be edited: {error}")
+    text = original = json.dumps(message, indent=2, ensure_ascii=False, default=str)
+    while True:
+        written = click.edit(text, extension=".json")
+        if written is None or written.strip() == original.strip():
+            return None
+        complaint = _complaint(written)
+        if complaint is None:
+            return serialize(json.loads(written), codec)
+        typer.echo(f"it would be refused again: {complaint}", err=True)
+        if not typer.confirm("edit it once more?", default=True):
+            refuse("given up; nothing was done")
+        text = written
+
+
+def _complaint(text: str) -> str | None:
+    message: Any = None
+    with suppress(ValueError):
+        message = json.loads(text)
+    if not isinstance(message, dict):
+        return "it is not a JSON object"
+    return refusal_of(message)

@@ -1,0 +1,98 @@
+"""`python -m worker jobs meeting`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from worker.cli.jobs.frame import EXIT_NOTHING, ask
+from worker.cli.jobs.ls import rows_table
+from worker.cli.jobs.options import Json, Look
+from worker.cli.jobs.output import console, emit, note_absent, readable, table
+from worker.inspection.listing import LOOK
+from worker.inspection.meeting import Batches, MeetingView, read_meeting
+from worker.inspection.words import at, count, span
+
+MeetingIdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="The meeting's id.")]
+
+
+def meeting(meeting_id: MeetingIdArgument, look: Look = LOOK, json: Json = False) -> None:
+    """A meeting: its states with times and jobs, its batches, its unfinished jobs, how far it is behind."""
+    view = ask(lambda sources: read_meeting(sources, meeting_id, look=look))
+    if json:
+        emit(view)
+    else:
+        _show(view)
+    if view.state is None and not view.unfinished and view.postgresql is None:
+        raise typer.Exit(EXIT_NOTHING)
+
+
+def _show(view: MeetingView) -> None:
+    screen = console(140)
+    if view.state is None:
+        known = "is not stored" if view.postgresql is None else "cannot be read now"
+        screen.print(Text(f"meeting {view.meeting_id} {known}", style="bold"))
+    else:
+        screen.print(Text(f"meeting {view.meeting_id} is {view.state}, version {view.version}", style="bold"))
+        screen.print(_summary(view))
+    if view.history:
+        screen.print(Text("\nstates", style="bold cyan"), _history(view), sep="\n")
+    if view.unfinished:
+        screen.print(Text("\nunfinished jobs", style="bold cyan"), rows_table(view.unfinished), sep="\n")
+    if view.stopped is not None:
+        typer.echo(f"note: {view.stopped}", err=True)
+    note_absent(view.redis, view.postgresql)
+
+
+def _summary(view: MeetingView) -> Table:
+    made = Table.grid(padding=(0, 2))
+    made.add_row("started", f"{at(view.started_at)}   ended {at(view.ended_at)}" if view.started_at else "not yet")
+    late = f", {view.late_segments:,} late" if view.late_segments else ""
+    ends = "" if view.transcript_ends_s is None else f", to {span(view.transcript_ends_s)} into the meeting"
+    made.add_row("transcript", f"{count(view.segments, 'segment')}{late}{ends}")
+    if view.last_commit_at is not None:
+        lag = "" if view.commit_lag_s is None else f", {span(view.commit_lag_s)} after they were enqueued"
+        made.add_row("freshness", f"last segments committed at {at(view.last_commit_at)}{lag}")
+    if view.behind_s is not None:
+        made.add_row("behind", f"{span(view.behind_s)} behind the meeting's own clock")
+    made.add_row("batches", _batches(view.batches))
+    made.add_row("jobs done", "   ".join(f"{name} {number:,}" for name, number in view.jobs_done.items()) or "none")
+    return made
+
+
+def _batches(batches: Batches) -> Text:
+    told = Text(f"{len(batches.applied)} applied")
+    told.append(f" of {batches.expected} expected" if batches.expected is not None else ", no number expected yet")
+    for name, style in (("incomplete", "yellow"), ("waiting", "cyan"), ("dead", "red"), ("missing", "red")):
+        if numbers := getattr(batches, name):
+            told.append(f"   {name}: {', '.join(_ranges(numbers))}", style=style)
+    return told
+
+
+def _history(view: MeetingView) -> Table:
+    made = table("at", "state", "after", "sequence", "job", numbers=("after", "sequence"))
+    times = [view.created_at, *(move.at for move in view.history)]
+    gaps = [(late - early).total_seconds() if early else 0.0 for early, late in pairwise(times) if late]
+    made.add_row(at(view.created_at), view.history[0].from_state, "", "", "")
+    for move, gap_s in zip(view.history, gaps, strict=True):
+        job = "" if move.job_id is None else readable(move.job_id)
+        made.add_row(at(move.at), move.to_state, span(gap_s), str(move.sequence or ""), job)
+    return made
+
+
+def _ranges(numbers: Sequence[int]) -> Iterator[str]:
+    """Numbers in order as a person writes them: 1–3, 7."""
+    first = last = numbers[0]
+    for number in [*numbers[1:], None]:
+        if number == last + 1:
+            last = number
+            continue
+        yield str(first) if first == last else f"{first}–{last}"
+        if number is not None:
+            first = last = number

@@ -1,0 +1,134 @@
+"""`python -m worker jobs show`."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from worker.cli.jobs.frame import EXIT_NOTHING, ask, myself
+from worker.cli.jobs.options import As, Json, Reveal
+from worker.cli.jobs.output import console, emit, note_absent, plain, readable, table
+from worker.cli.jobs.why import JobId
+from worker.inspection.acts import Act, record
+from worker.inspection.fleet import Fleet
+from worker.inspection.job import JobFacts, read_job
+from worker.inspection.letters import AttemptTold, Letter
+from worker.inspection.sources import Sources
+from worker.inspection.why import why as explain
+from worker.inspection.words import at, count, span
+
+_HIDDEN = frozenset({"attempts", "result", "place", "lease", "now"})
+
+
+def show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = False) -> None:
+    """All that is known of a job: payload, attempts with their errors, worker, times, ledger, outbox, letters, acts."""
+    facts, fleet = ask(lambda sources: read_for(sources, job_id, as_ or myself(), reveal=reveal))
+    if json:
+        emit(facts)
+    elif facts.is_known:
+        screen = console(120)
+        screen.print(Text(readable(explain(facts, fleet).sentence), style="bold"))
+        for title, part in _parts(facts):
+            screen.print(Text(f"\n{title}", style="bold cyan"))
+            screen.print(Padding(part, (0, 0, 0, 2)))
+        note_absent(facts.redis, facts.postgresql)
+    else:
+        typer.echo(explain(facts, fleet).sentence)
+    if not facts.is_known:
+        raise typer.Exit(EXIT_NOTHING)
+
+
+async def read_for(sources: Sources, job_id: str, actor: str, *, reveal: bool) -> tuple[JobFacts, Fleet | None]:
+    """The facts; revealing is told before anything is read, or it is refused."""
+    if reveal:
+        await record(sources, [Act("reveal", actor, job_id=job_id)])
+    return await read_job(sources, job_id, reveal=reveal)
+
+
+def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
+    parts: list[tuple[str, RenderableType]] = []
+    if (envelope := facts.envelope) is not None:
+        head = f"{envelope.codec or 'unreadable'}, {envelope.size_bytes:,} bytes, enqueued {at(envelope.enqueued_at)}"
+        lines = [f"{envelope.function or '<unknown>'}   {head}"]
+        if envelope.refusal:
+            lines.append(f"this version refuses it: {envelope.refusal}")
+        parts.append(
+            (
+                "payload",
+                Group(*map(Text, map(readable, lines)), _json({**_positional(envelope.args), **envelope.kwargs})),
+            )
+        )
+    if (mark := facts.footprint) is not None and mark.is_anything:
+        rows: dict[str, Any] = {}
+        if mark.place is not None:
+            claimed = ", claimed" if mark.place.was_claimed else ""
+            rows["place"] = (
+                f"{mark.place.before_it:,} before it in {mark.place.queue}, at {at(mark.place.due_at)}{claimed}"
+            )
+        if mark.lease is not None:
+            rows["lease"] = f"{mark.lease.worker}, ends in {span(mark.lease.ends_in_s or 0)} unless it is renewed"
+        rows["tries"] = f"{mark.tries} begun, {count(mark.crashes, 'worker')} died running it"
+        if mark.is_marked_for_abort:
+            rows["abort"] = "marked"
+        if (result := mark.result) is not None:
+            rows["result"] = f"{result.outcome or result.error or 'kept'}, at {at(result.finished_at)}"
+        parts.append(("redis", _grid(rows)))
+        if mark.attempts:
+            parts.append(("attempts that failed", attempts_table(mark.attempts)))
+    parts += [("ledger", _grid(plain(row))) for row in facts.ledger]
+    if facts.outbox is not None:
+        parts.append(("outbox", _grid(plain(facts.outbox))))
+    parts += [(f"dead letter, {letter.state}", letter_view(letter)) for letter in facts.letters]
+    if facts.acts:
+        parts.append(("acts", acts_table(facts.acts)))
+    return parts
+
+
+def letter_view(letter: Letter) -> RenderableType:
+    """A letter: its fields, then its attempts."""
+    fields = {name: value for name, value in plain(letter).items() if name not in _HIDDEN}
+    return Group(_grid(fields), attempts_table(letter.attempts)) if letter.attempts else _grid(fields)
+
+
+def attempts_table(attempts: list[AttemptTold]) -> Table:
+    """The attempts that failed, oldest first."""
+    made = table("at", "try", "error", "worker", numbers=("try",))
+    for each in attempts:
+        said = f"{each.error.rpartition('.')[2]}: {each.message}"
+        made.add_row(at(each.at), str(each.attempt or ""), readable(said), readable(each.worker or ""))
+    return made
+
+
+def acts_table(acts: list[Act]) -> Table:
+    """What operators did, newest first."""
+    made = table("at", "who", "act", "to", "note")
+    for act in acts:
+        made.add_row(at(act.at), *map(readable, (act.actor, act.act, act.job_id or act.target or "", act.note or "")))
+    return made
+
+
+def _grid(fields: dict[str, Any]) -> Table:
+    made = Table.grid(padding=(0, 2))
+    made.add_column()
+    made.add_column(overflow="fold")
+    for name, value in fields.items():
+        if value is not None and value != [] and value != "":
+            made.add_row(Text(name, style="dim"), readable(value if isinstance(value, str) else json_text.dumps(value)))
+    return made
+
+
+def _positional(args: list[Any]) -> dict[str, Any]:
+    return {"args": args} if args else {}
+
+
+def _json(values: dict[str, Any]) -> Text:
+    lines = json_text.dumps(plain(values), indent=2, ensure_ascii=False).splitlines()
+    if len(lines) > 40:
+        lines = [*lines[:30], f"  … {len(lines) - 34:,} more lines (--json shows all) …", *lines[-4:]]
+    return Text("\n".join(lines))

@@ -1,0 +1,101 @@
+"""`python -m worker jobs stats`."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from worker.cli.jobs.frame import ask
+from worker.cli.jobs.options import Json
+from worker.cli.jobs.output import console, emit, note_absent, readable, table
+from worker.inspection.depths import QueueDepth
+from worker.inspection.records import MeetingFreshness
+from worker.inspection.stats import Stats, read_stats
+from worker.inspection.words import at, count, span
+
+
+def stats(json: Json = False) -> None:
+    """Everything on one page: queues, workers, rates, outbox, meetings."""
+    found = ask(read_stats)
+    if json:
+        emit(found)
+        return
+    console(120).print(page(found))
+    note_absent(None, found.postgresql)
+
+
+def page(found: Stats) -> RenderableType:
+    """The page, also for `top`."""
+    return Group(_workers(found), Text(""), _queues(found.queues), Text(""), _rest(found))
+
+
+def _workers(found: Stats) -> Text:
+    fleet = found.workers
+    line = Text(at(found.at), style="bold")
+    line.append("   ")
+    ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
+    line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
+    line.append(f"   {fleet.running} of {fleet.slots} slots in use")
+    if fleet.silent:
+        line.append(f"   {fleet.silent} silent", style="red")
+    for excuse in fleet.excuses:
+        line.append(f"   {readable(excuse)}", style="yellow")
+    return line
+
+
+def _queues(depths: list[QueueDepth]) -> Table:
+    names = ("queue", "waiting", "due", "deferred", "running", "parked", "dead", "oldest due", "")
+    made = table(*names, numbers=names[1:8])
+    for depth in depths:
+        running = f"{'~' if depth.running_is_estimate else ''}{depth.running:,}"
+        made.add_row(
+            readable(depth.queue),
+            f"{depth.waiting:,}",
+            f"{depth.due:,}",
+            f"{depth.deferred:,}",
+            running,
+            "?" if depth.parked is None else Text(f"{depth.parked:,}", style="yellow" if depth.parked else ""),
+            Text(f"{depth.dead:,}", style="red" if depth.dead else ""),
+            "–" if depth.oldest_due_s is None else span(depth.oldest_due_s),
+            Text(f"paused: {readable(depth.paused)}", style="yellow") if depth.paused is not None else "",
+        )
+    return made
+
+
+def _rest(found: Stats) -> Table:
+    made = Table.grid(padding=(0, 2))
+    for pause in found.pauses:
+        if pause.scope == "kind":
+            told = f"{pause.name}: {pause.reason}" + (f" (by {pause.actor})" if pause.actor else "")
+            made.add_row("paused kind", Text(readable(told), style="yellow"))
+    if (rates := found.rates) is not None:
+        made.add_row(f"last {rates.window_s} s", f"{rates.per_s:,.1f} jobs/s   {_counted(rates.by_kind)}")
+        took = "" if rates.median_s is None or rates.slowest_s is None else (
+            f"   median {span(rates.median_s)}, slowest {span(rates.slowest_s)} from enqueueing to commit"
+        )  # fmt: skip
+        made.add_row("", Text.assemble(f"{_counted(rates.by_outcome)}   ", _dead(rates.dead), took))
+    if found.outbox_waiting is not None:
+        made.add_row("outbox", f"{found.outbox_waiting:,} waiting   {found.outbox_dispatched or 0:,} in Redis")
+    if (meetings := found.meetings) is not None:
+        made.add_row("meetings", f"{count(meetings.looked_at, 'open meeting')} looked at")
+        made.add_row("  freshest", _freshness(meetings.freshest))
+        made.add_row("  stalest", _freshness(meetings.stalest))
+    return made
+
+
+def _counted(numbers: dict[str, int]) -> str:
+    return "   ".join(f"{readable(name)} {number:,}" for name, number in sorted(numbers.items())) or "nothing ended"
+
+
+def _dead(number: int) -> Text:
+    return Text(f"dead {number:,}", style="red" if number else "")
+
+
+def _freshness(meeting: MeetingFreshness | None) -> str:
+    if meeting is None:
+        return "–"
+    if meeting.last_commit_at is None:
+        return f"{meeting.meeting_id}   no segments for {span(meeting.age_s)}   {meeting.state}"
+    lag = "" if meeting.lag_s is None else f", which took {span(meeting.lag_s)}"
+    return f"{meeting.meeting_id}   segments {span(meeting.age_s)} ago{lag}   {meeting.state}"

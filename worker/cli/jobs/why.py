@@ -1,0 +1,37 @@
+"""`python -m worker jobs why`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from worker.cli.jobs.frame import EXIT_NOTHING, ask
+from worker.cli.jobs.options import Json
+from worker.cli.jobs.output import console, emit, readable
+from worker.inspection.job import read_job
+from worker.inspection.sources import Sources
+from worker.inspection.why import Why
+from worker.inspection.why import why as explain
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+
+
+def why(job_id: JobId, json: Json = False) -> None:
+    """One sentence why a job is not running, or what became of it, and the command that would change it."""
+    answer = ask(lambda sources: _answer(sources, job_id))
+    if json:
+        emit(answer)
+    else:
+        screen = console(120)
+        screen.print(Text(readable(answer.sentence), style="bold"))
+        if answer.command is not None:
+            screen.print(Padding(Text(f"→ python -m worker {answer.command}", style="cyan"), (0, 0, 0, 2)))
+    if answer.code == "unknown":
+        raise typer.Exit(EXIT_NOTHING)
+
+
+async def _answer(sources: Sources, job_id: str) -> Why:
+    return explain(*await read_job(sources, job_id))

@@ -1,0 +1,62 @@
+"""`python -m worker jobs workers`."""
+
+from __future__ import annotations
+
+import typer
+from rich.text import Text
+
+from worker.cli.jobs.frame import EXIT_NOTHING, ask
+from worker.cli.jobs.options import Json
+from worker.cli.jobs.output import console, emit, readable, table
+from worker.inspection.fleet import Fleet, WorkerRecord, read_fleet
+from worker.inspection.sources import Sources
+from worker.inspection.words import span
+
+
+def workers(json: Json = False) -> None:
+    """Every worker: id, host, pid, version, last beat, what it runs, last progress. Ends with 1 if none is alive."""
+    fleet = ask(_fleet)
+    if json:
+        emit(fleet)
+    else:
+        _show(fleet)
+    if not fleet.alive:
+        raise typer.Exit(EXIT_NOTHING)
+
+
+async def _fleet(sources: Sources) -> Fleet:
+    return await read_fleet(sources, await sources.now_ms())
+
+
+def _show(fleet: Fleet) -> None:
+    names = ("worker", "pid", "version", "last beat", "running", "done", "failed", "last progress", "state")
+    made = table(*names, numbers=("pid", "running", "done", "failed"))
+    for worker in fleet.workers:
+        made.add_row(
+            readable(worker.id),
+            str(worker.pid),
+            worker.version,
+            f"{span(worker.beat_age_s)} ago",
+            f"{worker.running} of {worker.max_jobs}",
+            f"{worker.complete:,}",
+            f"{worker.failed:,}",
+            _progress(worker),
+            _state(worker),
+        )
+    console().print(made if fleet.workers else "no worker has a record")
+    if fleet.forgotten:
+        typer.echo(f"heard of within the hour, and gone without a word: {fleet.forgotten}")
+
+
+def _progress(worker: WorkerRecord) -> str:
+    if worker.last_progress_at is None or worker.last_beat_at is None:
+        return "nothing yet"
+    return f"{span((worker.last_beat_at - worker.last_progress_at).total_seconds())} before its beat"
+
+
+def _state(worker: WorkerRecord) -> Text:
+    if worker.silent:
+        return Text("silent", style="red")
+    if worker.ready:
+        return Text("ready", style="green")
+    return Text("; ".join(map(readable, worker.excuses)), style="yellow")

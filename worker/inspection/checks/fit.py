@@ -1,0 +1,114 @@
+"""Whether things fit together: settings, clocks, workers and what waits for them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Final
+
+from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.codec import CodecError, deserialize
+from worker.inspection.checks.finding import Finding, error, ok, warning
+from worker.inspection.fleet import read_fleet
+from worker.inspection.payloads import refusal_of
+from worker.inspection.sources import RedisAway, Sources
+from worker.settings import Settings
+
+FAR_MS: Final = 1_000
+TOO_FAR_MS: Final = 30_000
+
+
+def check_settings(settings: Settings) -> list[Finding]:
+    """What is set, passwords hidden, and the budgets that defeat each other."""
+    shown = " ".join(f"{name.upper()}={settings.shown(name)}" for name in ("database_url", "redis_url", "queue_name"))
+    changed = sorted(settings.model_fields_set - {"database_url", "redis_url", "queue_name"})
+    others = "".join(f" {name.upper()}={settings.shown(name)}" for name in changed)
+    findings = [ok("settings", shown + others)]
+    findings += [error("budgets", complaint) for complaint in settings.contradictions()]
+    if not settings.contradictions():
+        findings.append(ok("budgets", "none contradicts another"))
+    return findings
+
+
+async def check_clocks(sources: Sources) -> list[Finding]:
+    """How far the clocks of Redis, PostgreSQL and this machine are apart; half a round trip is allowed for."""
+    findings = []
+    before = time.time()
+    try:
+        redis_ms = float(await sources.now_ms())
+    except RedisAway:
+        return []
+    middle_ms = (before + time.time()) * 500
+    findings.append(_clock("redis", redis_ms - middle_ms))
+    before = time.time()
+    row = await sources.first("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS float8) AS now_ms")
+    if row is not None:
+        findings.append(_clock("postgresql", row.now_ms - (before + time.time()) * 500))
+    return findings
+
+
+def _clock(name: str, ahead_ms: float) -> Finding:
+    subject = f"clock of {name}"
+    told = f"{abs(ahead_ms):,.0f} ms {'ahead of' if ahead_ms > 0 else 'behind'} this machine's"
+    if abs(ahead_ms) >= TOO_FAR_MS:
+        return error(subject, told, "run NTP: deferred jobs and ages are wrong by as much")
+    return (warning if abs(ahead_ms) >= FAR_MS else ok)(subject, told)
+
+
+async def check_workers(sources: Sources) -> list[Finding]:
+    """Whether anybody is at work, and on the same version."""
+    try:
+        fleet = await read_fleet(sources, await sources.now_ms())
+    except RedisAway:
+        return []
+    findings = []
+    alive, ready = fleet.alive, sum(worker.ready for worker in fleet.alive)
+    if not alive:
+        findings.append(warning("workers", "none is alive", "python -m worker run"))
+    else:
+        told = f"{ready} of {len(alive)} ready"
+        findings.append((ok if ready == len(alive) else warning)("workers", told))
+    if len(versions := {worker.version for worker in alive}) > 1:
+        findings.append(warning("worker versions", ", ".join(sorted(versions)), "finish the deploy"))
+    findings += [warning("paused", f"{each.scope} {each.name}: {each.reason}", each.command) for each in fleet.pauses]
+    return findings
+
+
+async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
+    """Whether this version would take what waits: the `sample` jobs at each queue's head, and as many at its end."""
+    try:
+        fleet = await read_fleet(sources, await sources.now_ms())
+        looked, refusals, examples = 0, Counter[str](), dict[str, str]()
+        for queue in fleet.queues(sources.queue_name):
+            for job_id in await _sample(sources, queue, sample):
+                body = await sources.answer(sources.redis.get(keys.JOB_PREFIX.encode() + job_id))
+                if body is None:
+                    continue
+                looked += 1
+                if (refusal := _refusal(body)) is not None:
+                    refusals[refusal] += 1
+                    examples.setdefault(refusal, job_id.decode("utf-8", "backslashreplace"))
+    except RedisAway as away:
+        return [error("payloads", str(away))]
+    if not refusals:
+        return [ok("payloads", f"all {looked:,} of the sample can be done by this version")]
+    cure = "do not deploy this version before they are done, or let them die and replay them edited"
+    return [
+        error(
+            "payloads", f"{number:,} of {looked:,} would be refused, the first is {examples[refusal]}: {refusal}", cure
+        )
+        for refusal, number in refusals.most_common(5)
+    ]
+
+
+async def _sample(sources: Sources, queue: str, sample: int) -> list[bytes]:
+    head = await sources.answer(sources.redis.zrange(queue, 0, sample - 1))
+    end = await sources.answer(sources.redis.zrange(queue, -sample, -1))
+    return list(dict.fromkeys([*head, *end]))
+
+
+def _refusal(body: bytes) -> str | None:
+    try:
+        return refusal_of(deserialize(body))
+    except CodecError as unreadable:
+        return str(unreadable)

@@ -1,0 +1,92 @@
+"""PostgreSQL: does it answer, is its schema ours, can it be written to?"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from noteflow.domain.errors import Unavailable
+from noteflow.infrastructure.persistence.faults import translated
+from worker.inspection.checks.finding import Finding, error, ok, warning
+from worker.inspection.sources import Sources
+from worker.migrations import known_revisions, newest_revision
+
+OLDEST: Final = 140_000
+SLOW_MS: Final = 20.0
+
+
+async def check_postgresql(sources: Sources) -> list[Finding]:
+    """Its version, migrations, latency, a write, and room for connections."""
+    row = await sources.first(_SERVER)
+    if row is None:
+        return [error("postgresql", sources.postgresql_problem or "no answer", "start it, or mend DATABASE_URL")]
+    told = f"PostgreSQL {row.version}"
+    return [
+        ok("postgresql version", told) if row.number >= OLDEST else error("postgresql version", told, "14 or newer"),
+        await _migrations(sources),
+        await _latency(sources),
+        await _write(sources),
+        _connections(row.used, row.most),
+    ]
+
+
+async def _migrations(sources: Sources) -> Finding:
+    subject, newest = "postgresql migrations", newest_revision()
+    rows = await sources.rows("SELECT version_num FROM alembic_version")
+    if not rows:
+        sources.postgresql_problem = None
+        return error(subject, "none was ever run", "python -m worker migrate")
+    at = ", ".join(row.version_num for row in rows)
+    if at == newest:
+        return ok(subject, f"at {at}, the newest")
+    if at in known_revisions():
+        return error(subject, f"at {at}, this version needs {newest}", "python -m worker migrate")
+    return warning(subject, f"at {at}, which this version does not know: a newer one has migrated", "deploy that one")
+
+
+async def _latency(sources: Sources) -> Finding:
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        if await sources.rows("SELECT 1") is None:
+            return error("postgresql latency", sources.postgresql_problem or "it stopped answering")
+        times.append((time.perf_counter() - start) * 1000)
+    times.sort()
+    told = f"median {times[len(times) // 2]:.1f} ms, slowest of 10 {times[-1]:.1f} ms"
+    return (warning if times[len(times) // 2] > SLOW_MS else ok)("postgresql latency", told)
+
+
+async def _write(sources: Sources) -> Finding:
+    """A row in a table that ends with its transaction, which is rolled back: the log is written, the schema is not."""
+    try:
+        with translated():
+            async with sources.engine.connect() as connection:
+                read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
+                if read_only == "on":
+                    return error("postgresql write", "it is read-only", "point DATABASE_URL at the primary")
+                await connection.execute(text(_INSERT))
+                await connection.rollback()
+    except (Unavailable, SQLAlchemyError) as failure:
+        told = str(failure) if isinstance(failure, Unavailable) else type(failure).__name__
+        return error("postgresql write", told, "see that the migrations were run and the user may write")
+    return ok("postgresql write", "a row was written and rolled back")
+
+
+def _connections(used: int, most: int) -> Finding:
+    told = f"{used} of {most} connections in use"
+    return (warning if used > 0.8 * most else ok)("postgresql connections", told)
+
+
+_SERVER = """
+    SELECT current_setting('server_version') AS version, CAST(current_setting('server_version_num') AS int) AS number,
+           CAST(current_setting('max_connections') AS int) AS most,
+           (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used
+"""
+
+_INSERT = """
+    INSERT INTO operator_acts (id, act, actor, target, acted_at)
+    VALUES (gen_random_uuid(), 'check', 'check', 'check', clock_timestamp())
+"""
