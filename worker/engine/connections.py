@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import hiredis
 import redis
 from arq.connections import create_pool
 from redis.asyncio import SSLConnection as AsyncSSLConnection
 from redis.asyncio import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.exceptions import ResponseError
 from redis.sentinel import Sentinel
 
 from worker.engine.outage import UNREACHABLE, Backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from arq.connections import ArqRedis
     from redis.asyncio import ConnectionPool
     from redis.asyncio.connection import AbstractConnection
@@ -51,6 +55,26 @@ async def open_pool(worker: Worker) -> ArqRedis:
                 raise
             worker.outage.failed(error)
             await asyncio.sleep(backoff.next_s())
+
+
+async def converse(pool: ConnectionPool, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Send commands in one go and return their answers in order, an error of the server among them as a value.
+
+    As a pipeline does, but packed by hiredis: a group of endings has a thousand arguments.
+    """
+    connection = await pool.get_connection()
+    try:
+        await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
+        return [await _answer(connection) for _ in commands]
+    finally:
+        await pool.release(connection)
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 def thread_client(pool: ConnectionPool, timeout_s: float) -> redis.Redis:

@@ -17,6 +17,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from worker.engine import wire
 from worker.engine.claims import Batch, Settlement, Status
+from worker.engine.connections import converse
 from worker.engine.outage import UNREACHABLE, Backoff, Outage
 from worker.engine.scripts import script
 
@@ -187,11 +188,7 @@ class Link:
                 return [await self._pool().execute_command(*commands[0])]
             except ResponseError as error:
                 return [error]
-        async with self._pool().pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
-            return answers
+        return await converse(self._pool().connection_pool, commands)
 
     def _claim_call(self, request: Request) -> wire.Call:
         # A server that hung may come to this call after we gave up on it: it must take nothing then.

@@ -45,6 +45,8 @@ def conclude(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement | N
         return _handed_back(worker, job, attempt, error)
     if (worker.retry_jobs and isinstance(error, asyncio.CancelledError | RetryJob)) or claim.cause is Cause.DRAIN:
         return _run_again(worker, job, attempt)
+    if claim.cause is Cause.TIMEOUT and worker.options.retry_timeouts:
+        return _timed_out(worker, job, attempt, error)
     return _failed(worker, job, attempt, error)
 
 
@@ -74,6 +76,13 @@ def _run_again(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement, 
         return GiveBack(job.claim, tries=job.envelope.tries - 1), Outcome.HANDED_BACK
     assert attempt.error is not None
     return _charged(worker, job, attempt, attempt.error, None)
+
+
+def _timed_out(worker: Worker, job: Job, attempt: Attempt, error: BaseException) -> tuple[Settlement, Outcome]:
+    pause_s = min(2.0**job.envelope.tries, 60.0)
+    arq_log.warning("%6.2fs ↻ %s ran past its timeout, retrying in %0.2fs", attempt.duration_s, job.ref, pause_s)
+    worker.jobs_retried += 1
+    return _charged(worker, job, attempt, error, int(pause_s * 1000))
 
 
 def _charged(
