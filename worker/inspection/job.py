@@ -115,17 +115,25 @@ async def _ledger(sources: Sources, job_id: str) -> list[LedgerRow]:
 
 
 async def _outbox(sources: Sources, job_id: str) -> tuple[OutboxRow | None, bytes | None]:
-    row = await sources.first("SELECT * FROM outbox WHERE job_id = :job_id", job_id=job_id)
+    row = await sources.first(_OUTBOX, job_id=job_id)
     if row is None:
         return None, None
     found = OutboxRow(
-        row.state, row.queue, row.kind, row.meeting_id, row.sequence, row.awaits, row.missing, row.created_at,
+        row.state, row.queue, row.kind, row.meeting_id, row.sequence, row.awaits, row.lacks, row.created_at,
         row.dispatched_at, row.parked_at, row.due_at, len(row.body),
     )  # fmt: skip
     return found, row.body
 
 
 _LEDGER = "SELECT * FROM job_ledger WHERE job_id = :job_id"
+
+# What was missing when the job was parked may have come since, and something else be missing.
+_OUTBOX = """
+    SELECT outbox.*, CASE WHEN awaits = 'sequence' AND meetings.id IS NOT NULL
+                     THEN format('state change %s of meeting %s', meetings.sequence + 1, meeting_id)
+                     ELSE missing END AS lacks
+    FROM outbox LEFT JOIN meetings ON meetings.id = meeting_id WHERE job_id = :job_id
+"""
 
 _LEDGER_OF_MEETING = """
     SELECT * FROM job_ledger WHERE meeting_id = :meeting_id AND starts_with(job_id, :start)

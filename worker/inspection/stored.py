@@ -20,7 +20,7 @@ async def find_asked(sources: Sources, choice: Choice, limit: int) -> Fields:
 async def find_parked(sources: Sources, choice: Choice, limit: int) -> Fields:
     """Parked jobs, those that will be given up first first."""
     rows = await sources.rows(_PARKED, limit=limit, **choice.parameters) or ()
-    return [_fields(row, JobState.PARKED, row.parked_at, f"waits for {row.missing}") for row in rows]
+    return [_fields(row, JobState.PARKED, row.parked_at, f"waits for {row.lacks}") for row in rows]
 
 
 async def find_complete(sources: Sources, choice: Choice, limit: int) -> Fields:
@@ -60,7 +60,7 @@ def _fields(row: Any, state: JobState, at: object, detail: str) -> dict[str, Any
     }
 
 
-_COLUMNS = "job_id, queue, kind, meeting_id, length(body) AS size_bytes, missing, created_at, parked_at"
+_COLUMNS = "job_id, queue, kind, meeting_id, length(body) AS size_bytes, missing, awaits, created_at, parked_at"
 
 _ASKED = f"""
     SELECT {_COLUMNS} FROM outbox WHERE state = 'waiting' AND {condition("''", "created_at")}
@@ -68,8 +68,12 @@ _ASKED = f"""
 """  # noqa: S608  # of constants
 
 _PARKED = f"""
-    SELECT {_COLUMNS} FROM outbox WHERE state = 'parked' AND {condition("missing", "parked_at")}
-    ORDER BY due_at LIMIT :limit
+    SELECT parked.*, CASE WHEN awaits = 'sequence' AND meetings.id IS NOT NULL
+                     THEN format('state change %s of meeting %s', meetings.sequence + 1, meeting_id)
+                     ELSE missing END AS lacks
+    FROM (SELECT {_COLUMNS}, due_at FROM outbox WHERE state = 'parked' AND {condition("missing", "parked_at")}
+          ORDER BY due_at LIMIT :limit) AS parked
+    LEFT JOIN meetings ON meetings.id = meeting_id ORDER BY due_at
 """  # noqa: S608
 
 _COMPLETE = f"""

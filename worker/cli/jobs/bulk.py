@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 from worker.cli.jobs.frame import EXIT_NOTHING, refuse
-from worker.cli.jobs.ls import rows_table
+from worker.cli.jobs.ls import print_rows
 from worker.cli.jobs.output import console, emit, readable
 from worker.inspection.acted import Acted
 from worker.inspection.listing import JobRow
@@ -27,7 +27,7 @@ def agree(verb: str, rows: Sequence[JobRow], *, stopped: str | None, yes: bool, 
         typer.echo("no such job", err=True)
         raise typer.Exit(EXIT_NOTHING)
     if not json:
-        console().print(rows_table(list(rows[:SHOWN])))
+        print_rows(console(), list(rows[:SHOWN]))
         if len(rows) > SHOWN:
             typer.echo(f"… and {len(rows) - SHOWN:,} more")
         counted = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).items())

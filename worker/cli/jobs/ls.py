@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Error, Json, Kind, Limit, Look, Meeting, Since, State, choice_of
 from worker.cli.jobs.output import console, emit, note_absent, readable, state, table
 from worker.inspection.listing import LOOK, JobRow, list_jobs
+from worker.inspection.words import count
+
+WIDE: Final = 160
 
 
 def ls(
@@ -28,7 +35,7 @@ def ls(
         emit(found)
         return
     if found.rows:
-        console().print(rows_table(found.rows))
+        print_rows(console(), found.rows)
     else:
         typer.echo("no such job")
     if found.stopped is not None:
@@ -36,8 +43,25 @@ def ls(
     note_absent(found.redis, found.postgresql)
 
 
-def rows_table(rows: list[JobRow]) -> Table:
-    """Jobs as a table."""
+def print_rows(screen: Console, rows: list[JobRow]) -> None:
+    """Jobs as a table; where that would be too narrow for their ids, two lines a job."""
+    if screen.width >= WIDE:
+        screen.print(_table(rows))
+        return
+    for row in rows:
+        screen.print(_lines(row), soft_wrap=True)
+
+
+def _lines(row: JobRow) -> Text:
+    """The id stands alone and unbroken, so that it can be copied."""
+    when = "" if row.at is None else f"  {row.at:%m-%d %H:%M:%S}"
+    tries = f"  {count(row.tries, 'try', 'tries')}" if row.tries else ""
+    return Text.assemble(
+        state(row.state), when, tries, f"  {readable(_known(row))}\n  ", (readable(row.job_id), "bold")
+    )
+
+
+def _table(rows: list[JobRow]) -> Table:
     made = table("state", "job", "since / until", "tries", "what is known", numbers=("tries",))
     for row in rows:
         when = "" if row.at is None else f"{row.at:%m-%d %H:%M:%S}"

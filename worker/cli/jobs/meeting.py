@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_NOTHING, ask
-from worker.cli.jobs.ls import rows_table
+from worker.cli.jobs.ls import print_rows
 from worker.cli.jobs.options import Json, Look
-from worker.cli.jobs.output import console, emit, note_absent, readable, table
+from worker.cli.jobs.output import console, emit, note_absent, readable
 from worker.inspection.listing import LOOK
 from worker.inspection.meeting import Batches, MeetingView, read_meeting
 from worker.inspection.words import at, count, span
@@ -42,9 +42,11 @@ def _show(view: MeetingView) -> None:
         screen.print(Text(f"meeting {view.meeting_id} is {view.state}, version {view.version}", style="bold"))
         screen.print(_summary(view))
     if view.history:
-        screen.print(Text("\nstates", style="bold cyan"), _history(view), sep="\n")
+        screen.print(Text("\nstates", style="bold cyan"))
+        screen.print(_history(view), soft_wrap=True)
     if view.unfinished:
-        screen.print(Text("\nunfinished jobs", style="bold cyan"), rows_table(view.unfinished), sep="\n")
+        screen.print(Text("\nunfinished jobs", style="bold cyan"))
+        print_rows(screen, view.unfinished)
     if view.stopped is not None:
         typer.echo(f"note: {view.stopped}", err=True)
     note_absent(view.redis, view.postgresql)
@@ -52,7 +54,8 @@ def _show(view: MeetingView) -> None:
 
 def _summary(view: MeetingView) -> Table:
     made = Table.grid(padding=(0, 2))
-    made.add_row("started", f"{at(view.started_at)}   ended {at(view.ended_at)}" if view.started_at else "not yet")
+    ended = f"   ended {at(view.ended_at)}" if view.ended_at else ""
+    made.add_row("started", f"{at(view.started_at)}{ended}" if view.started_at else "not yet")
     late = f", {view.late_segments:,} late" if view.late_segments else ""
     ends = "" if view.transcript_ends_s is None else f", to {span(view.transcript_ends_s)} into the meeting"
     made.add_row("transcript", f"{count(view.segments, 'segment')}{late}{ends}")
@@ -75,15 +78,14 @@ def _batches(batches: Batches) -> Text:
     return told
 
 
-def _history(view: MeetingView) -> Table:
-    made = table("at", "state", "after", "sequence", "job", numbers=("after", "sequence"))
+def _history(view: MeetingView) -> Text:
     times = [view.created_at, *(move.at for move in view.history)]
     gaps = [(late - early).total_seconds() if early else 0.0 for early, late in pairwise(times) if late]
-    made.add_row(at(view.created_at), view.history[0].from_state, "", "", "")
+    lines = [f"{at(view.created_at)}  {view.history[0].from_state}"]
     for move, gap_s in zip(view.history, gaps, strict=True):
-        job = "" if move.job_id is None else readable(move.job_id)
-        made.add_row(at(move.at), move.to_state, span(gap_s), str(move.sequence or ""), job)
-    return made
+        job = "" if move.job_id is None else f"  by {readable(move.job_id)}"
+        lines.append(f"{at(move.at)}  {move.to_state:<10} after {span(gap_s)}{job}")
+    return Text("\n".join(lines))
 
 
 def _ranges(numbers: Sequence[int]) -> Iterator[str]:

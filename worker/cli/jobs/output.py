@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-WIDTH_OF_A_PIPE: Final = 200
+WIDTH_OF_A_PIPE: Final = 300
 COLOURS: Final = {
     "running": "green", "due": "cyan", "deferred": "blue", "outbox": "blue", "parked": "yellow", "dead": "red",
     "complete": "green", "applied": "green", "already_applied": "green", "superseded": "green",

@@ -73,7 +73,8 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
             )
         if mark.lease is not None:
             rows["lease"] = f"{mark.lease.worker}, ends in {span(mark.lease.ends_in_s or 0)} unless it is renewed"
-        rows["tries"] = f"{mark.tries} begun, {count(mark.crashes, 'worker')} died running it"
+        if mark.place or mark.lease:
+            rows["tries"] = f"{mark.tries} begun, {count(mark.crashes, 'worker')} died running it"
         if mark.is_marked_for_abort:
             rows["abort"] = "marked"
         if (result := mark.result) is not None:

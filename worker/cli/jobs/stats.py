@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +16,8 @@ from worker.inspection.records import MeetingFreshness
 from worker.inspection.stats import Stats, read_stats
 from worker.inspection.words import at, count, span
 
+NARROW: Final = 90
+
 
 def stats(json: Json = False) -> None:
     """Everything on one page: queues, workers, rates, outbox, meetings."""
@@ -21,13 +25,15 @@ def stats(json: Json = False) -> None:
     if json:
         emit(found)
         return
-    console(120).print(page(found))
+    screen = console(120)
+    screen.print(page(found, screen.width))
     note_absent(None, found.postgresql)
 
 
-def page(found: Stats) -> RenderableType:
-    """The page, also for `top`."""
-    return Group(_workers(found), Text(""), _queues(found.queues), Text(""), _rest(found))
+def page(found: Stats, width: int) -> RenderableType:
+    """The page, also for `top`, in so many columns."""
+    queues = _queue_lines(found.queues) if width < NARROW else _queues(found.queues)
+    return Group(_workers(found), Text(""), queues, Text(""), _rest(found))
 
 
 def _workers(found: Stats) -> Text:
@@ -63,6 +69,20 @@ def _queues(depths: list[QueueDepth]) -> Table:
     return made
 
 
+def _queue_lines(depths: list[QueueDepth]) -> Text:
+    told = Text()
+    for depth in depths:
+        told.append(f"{readable(depth.queue)}\n", style="bold")
+        oldest = "" if depth.oldest_due_s is None else f", the oldest for {span(depth.oldest_due_s)}"
+        told.append(f"  waiting {depth.waiting:,}: due {depth.due:,}{oldest}; deferred {depth.deferred:,}\n")
+        parked = "?" if depth.parked is None else f"{depth.parked:,}"
+        told.append(f"  running {depth.running:,}  parked {parked}  dead {depth.dead:,}\n")
+        if depth.paused is not None:
+            told.append(f"  paused: {readable(depth.paused)}\n", style="yellow")
+    told.rstrip()
+    return told
+
+
 def _rest(found: Stats) -> Table:
     made = Table.grid(padding=(0, 2))
     for pause in found.pauses:
@@ -74,7 +94,8 @@ def _rest(found: Stats) -> Table:
         took = "" if rates.median_s is None or rates.slowest_s is None else (
             f"   median {span(rates.median_s)}, slowest {span(rates.slowest_s)} from enqueueing to commit"
         )  # fmt: skip
-        made.add_row("", Text.assemble(f"{_counted(rates.by_outcome)}   ", _dead(rates.dead), took))
+        if rates.by_outcome or rates.dead:
+            made.add_row("", Text.assemble(f"{_counted(rates.by_outcome)}   ", _dead(rates.dead), took))
     if found.outbox_waiting is not None:
         made.add_row("outbox", f"{found.outbox_waiting:,} waiting   {found.outbox_dispatched or 0:,} in Redis")
     if (meetings := found.meetings) is not None:

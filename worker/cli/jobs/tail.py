@@ -37,7 +37,7 @@ async def _follow(sources: Sources, since: datetime | None, every_s: float, look
             if json:
                 emit_line(ending)
             else:
-                screen.print(_line(ending))
+                screen.print(_line(ending), soft_wrap=True)
         if (sources.postgresql_problem is not None) != told_away:
             told_away = not told_away
             if told_away:

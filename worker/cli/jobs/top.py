@@ -40,9 +40,9 @@ async def _watch(sources: Sources, every_s: float, frames: int, *, json: bool) -
                 if isinstance(found, Stats):
                     emit_line(found)
             elif screen.is_terminal:
-                live.update(_frame(found), refresh=True)
+                live.update(_frame(found, screen.width), refresh=True)
             else:
-                screen.print(_frame(found), "")
+                screen.print(_frame(found, screen.width), "")
             shown += 1
             if shown == frames:
                 return
@@ -57,9 +57,9 @@ async def _look(sources: Sources) -> Stats | str:
         return str(error)
 
 
-def _frame(found: Stats | str) -> RenderableType:
+def _frame(found: Stats | str, width: int) -> RenderableType:
     if isinstance(found, str):
         return Text(found, style="red")
     if found.postgresql is not None:
-        return Group(page(found), Text(f"PostgreSQL is away: {found.postgresql}", style="red"))
-    return page(found)
+        return Group(page(found, width), Text(f"PostgreSQL is away: {found.postgresql}", style="red"))
+    return page(found, width)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.padding import Padding
 from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_NOTHING, ask
@@ -26,9 +25,10 @@ def why(job_id: JobId, json: Json = False) -> None:
         emit(answer)
     else:
         screen = console(120)
-        screen.print(Text(readable(answer.sentence), style="bold"))
+        # Left to the terminal to wrap: a command that was broken into lines cannot be copied.
+        screen.print(Text(readable(answer.sentence), style="bold"), soft_wrap=True)
         if answer.command is not None:
-            screen.print(Padding(Text(f"→ python -m worker {answer.command}", style="cyan"), (0, 0, 0, 2)))
+            screen.print(Text(f"  → python -m worker {readable(answer.command)}", style="cyan"), soft_wrap=True)
     if answer.code == "unknown":
         raise typer.Exit(EXIT_NOTHING)
 

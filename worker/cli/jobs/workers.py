@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_NOTHING, ask
@@ -11,6 +14,8 @@ from worker.cli.jobs.output import console, emit, readable, table
 from worker.inspection.fleet import Fleet, WorkerRecord, read_fleet
 from worker.inspection.sources import Sources
 from worker.inspection.words import span
+
+WIDE: Final = 120
 
 
 def workers(json: Json = False) -> None:
@@ -29,9 +34,31 @@ async def _fleet(sources: Sources) -> Fleet:
 
 
 def _show(fleet: Fleet) -> None:
+    screen = console()
+    if screen.width < WIDE:
+        for worker in fleet.workers:
+            screen.print(_lines(worker))
+    elif fleet.workers:
+        screen.print(_table(fleet.workers))
+    if not fleet.workers:
+        typer.echo("no worker has a record")
+    if fleet.forgotten:
+        typer.echo(f"heard of within the hour, and gone without a word: {fleet.forgotten}")
+
+
+def _lines(worker: WorkerRecord) -> Text:
+    told = (
+        f"\n  pid {worker.pid}, version {worker.version}, last beat {span(worker.beat_age_s)} ago, "
+        f"{worker.running} of {worker.max_jobs} running, {worker.complete:,} done, {worker.failed:,} failed, "
+        f"last progress {_progress(worker)}"
+    )
+    return Text.assemble((readable(worker.id), "bold"), "  ", _state(worker), told)
+
+
+def _table(workers: list[WorkerRecord]) -> Table:
     names = ("worker", "pid", "version", "last beat", "running", "done", "failed", "last progress", "state")
     made = table(*names, numbers=("pid", "running", "done", "failed"))
-    for worker in fleet.workers:
+    for worker in workers:
         made.add_row(
             readable(worker.id),
             str(worker.pid),
@@ -43,15 +70,14 @@ def _show(fleet: Fleet) -> None:
             _progress(worker),
             _state(worker),
         )
-    console().print(made if fleet.workers else "no worker has a record")
-    if fleet.forgotten:
-        typer.echo(f"heard of within the hour, and gone without a word: {fleet.forgotten}")
+    return made
 
 
 def _progress(worker: WorkerRecord) -> str:
     if worker.last_progress_at is None or worker.last_beat_at is None:
-        return "nothing yet"
-    return f"{span((worker.last_beat_at - worker.last_progress_at).total_seconds())} before its beat"
+        return "none yet"
+    before_beat_s = (worker.last_beat_at - worker.last_progress_at).total_seconds()
+    return f"{span(worker.beat_age_s + before_beat_s)} ago"
 
 
 def _state(worker: WorkerRecord) -> Text:
