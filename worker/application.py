@@ -23,6 +23,8 @@ from worker.parker import Parker
 from worker.retry import RetryPolicy
 from worker.settings import Settings
 from worker.storage_watch import Gate, StorageWatch
+from worker.telemetry.observer import Observer, Unobserved
+from worker.telemetry.spans import spans_of_this_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,13 @@ class Application:
     engine: AsyncEngine
     session_factory: async_sessionmaker[AsyncSession]
     executor: Executor
+    storage: StorageWatch
 
 
 @asynccontextmanager
-async def application(settings: Settings, gate: Gate) -> AsyncIterator[Application]:
+async def application(
+    settings: Settings, gate: Gate, observer: Observer | None = None
+) -> AsyncIterator[Application]:
     """Everything a worker needs, wired together, and the outbox's relay at work. The one place that knows everybody.
 
     While PostgreSQL is away, `gate` is closed.
@@ -56,7 +61,8 @@ async def application(settings: Settings, gate: Gate) -> AsyncIterator[Applicati
     relaying = asyncio.create_task(Relay(engine, redis, logger()).run(), name="outbox relay")
     try:
         session_factory = create_session_factory(engine)
-        yield Application(engine, session_factory, create_executor(settings, session_factory, watch.suspect))
+        executor = create_executor(settings, session_factory, watch.suspect, observer)
+        yield Application(engine, session_factory, executor, watch)
     finally:
         relaying.cancel()
         await asyncio.gather(relaying, return_exceptions=True)
@@ -69,6 +75,7 @@ def create_executor(
     settings: Settings,
     session_factory: async_sessionmaker[AsyncSession],
     on_unavailable: Callable[[], None] = lambda: None,
+    observer: Observer | None = None,
 ) -> Executor:
     """The executor these settings ask for."""
 
@@ -86,4 +93,6 @@ def create_executor(
         parker=Parker(settings.premature_deadline_s),
         on_unavailable=on_unavailable,
         log=logger(),
+        observer=observer or Unobserved(),
+        spans=spans_of_this_process(),
     )

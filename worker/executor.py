@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
@@ -20,6 +20,8 @@ from worker.endings import Completed, Dead, Ending, HandedBack, Parked
 from worker.parker import Parker
 from worker.retry import Failure, RetryPolicy, failure_of
 from worker.story import Story
+from worker.telemetry.observer import Observer, Unobserved
+from worker.telemetry.spans import NoSpans, Spans
 
 LONGEST_HAND_BACK_S = 30.0
 
@@ -40,10 +42,16 @@ class Executor:
     parker: Parker
     on_unavailable: Callable[[], None]
     log: FilteringBoundLogger
+    observer: Observer = field(default_factory=Unobserved)
+    spans: Spans = field(default_factory=NoSpans)
 
     async def execute(self, delivery: Delivery) -> Ending:
         """Carry the job out, in as many attempts as one claim allows."""
-        story = Story(delivery, self.log)
+        with self.spans.processing(delivery):
+            return await self._execute(delivery)
+
+    async def _execute(self, delivery: Delivery) -> Ending:
+        story = Story(delivery, self.log, self.observer)
         failed: Exception | None = None
         try:
             command = command_from(delivery.function, delivery.args, delivery.kwargs)
@@ -61,7 +69,8 @@ class Executor:
             with attempt:
                 story.begin_attempt()
                 try:
-                    return await self._attempt(story, command, _identity(story, command, digest))
+                    with self.spans.attempt(story.attempt):
+                        return await self._attempt(story, command, _identity(story, command, digest))
                 except Exception as error:
                     story.note_failure(error)
                     if failure_of(error) is Failure.UNAVAILABLE:
@@ -75,7 +84,8 @@ class Executor:
             async with self.unit_of_work(job, self.policy.locks(story.history)) as uow:
                 outcome = await handler(uow, command)
                 if not isinstance(outcome, Premature):
-                    return await uow.finish(outcome)
+                    with self.spans.committing():
+                        return await uow.finish(outcome)
         except MeetingNotFound as missing:
             outcome = Premature(Awaits.MEETING, f"meeting {missing.meeting_id}")
         async with self.unit_of_work(job, False) as uow:

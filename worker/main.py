@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from arq.connections import RedisSettings
@@ -18,6 +19,8 @@ from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_st
 from worker.logs import configure_logging, logger
 from worker.results import result_serializer
 from worker.settings import Settings, UnsoundSettings, load_settings
+from worker.storage_watch import StorageWatch
+from worker.telemetry.observer import Observer
 
 _STACK = "exit_stack"
 Hook = Callable[[Context], Awaitable[None]]
@@ -37,9 +40,11 @@ def worker_settings() -> type:
     return type("WorkerSettings", (), worker_arguments(settings, for_stock_worker, Gate()))
 
 
-def worker_arguments(settings: Settings, translate: Translate, gate: Gate) -> dict[str, Any]:
+def worker_arguments(
+    settings: Settings, translate: Translate, gate: Gate, observer: Observer | None = None
+) -> dict[str, Any]:
     """What a worker, Arq's or ours, is constructed with."""
-    on_startup, on_shutdown = _hooks(settings, gate)
+    on_startup, on_shutdown = _hooks(settings, gate, observer)
     return {
         "functions": functions(translate, job_timeout_s=settings.job_timeout_s, keep_result_s=settings.keep_result_s),
         "redis_settings": RedisSettings.from_dsn(settings.redis_url.get_secret_value()),
@@ -57,19 +62,38 @@ def worker_arguments(settings: Settings, translate: Translate, gate: Gate) -> di
     }
 
 
-def _hooks(settings: Settings, gate: Gate) -> tuple[Hook, Hook]:
+def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[Hook, Hook]:
     async def on_startup(ctx: Context) -> None:
         # Here and not earlier: Arq's command line sets up its own logging first, which prints a job's arguments.
         configure_logging(settings.log_level, settings.log_format)
         stack = AsyncExitStack()
         ctx[QUEUE] = settings.queue_name
         ctx.setdefault(WORKER, f"{socket.gethostname()}:{os.getpid()}")
-        ctx[EXECUTOR] = (await stack.enter_async_context(application(settings, gate))).executor
+        app = await stack.enter_async_context(application(settings, gate, observer))
+        ctx[EXECUTOR] = app.executor
+        # The hook must not wait for PostgreSQL: meanwhile the worker beats, and can be told to stop.
+        app.storage.suspect()
+        await stack.enter_async_context(_aside(_tell_when_ready(app.storage, settings.queue_name, ctx[WORKER])))
         ctx[_STACK] = stack
-        logger().info("worker.ready", pid=os.getpid(), queue=settings.queue_name)
 
     async def on_shutdown(ctx: Context) -> None:
         if _STACK in ctx:
             await ctx[_STACK].aclose()
 
     return on_startup, on_shutdown
+
+
+async def _tell_when_ready(storage: StorageWatch, queue: str, worker: str) -> None:
+    # Redis has answered: a worker starts up only then.
+    await storage.answered()
+    logger().info("worker.ready", pid=os.getpid(), queue=queue, worker=worker)
+
+
+@asynccontextmanager
+async def _aside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from noteflow.infrastructure.persistence.urls import normalise_database_url
+from worker.http.listen import listen_at
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -54,6 +55,10 @@ class Settings(BaseSettings):
     database_lock_timeout_s: Seconds = Field(default=5.0, description="the wait for a row's lock, within one statement")
     database_idle_in_transaction_timeout_s: Seconds = Field(default=30.0, description="the longest pause within one")
 
+    http_listen: str = Field(default="", description="host:port of /livez, /readyz and /metrics; empty is none")
+    traces_endpoint: SecretStr = Field(
+        default=SecretStr(""), description="an OTLP collector's URL, as http://host:4318/v1/traces; empty is none"
+    )
     log_level: Level = Field(default="INFO", description="the least that is logged")
     log_format: Literal["json", "console"] = Field(
         default="json", description="one JSON object a line, or lines for eyes"
@@ -63,6 +68,19 @@ class Settings(BaseSettings):
     @classmethod
     def _database_url_is_understood(cls, url: SecretStr) -> SecretStr:
         normalise_database_url(url.get_secret_value())
+        return url
+
+    @field_validator("http_listen")
+    @classmethod
+    def _http_listen_is_understood(cls, text: str) -> str:
+        listen_at(text)
+        return text
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _traces_endpoint_is_understood(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
         return url
 
     @field_validator("redis_url")
@@ -80,7 +98,9 @@ class Settings(BaseSettings):
     def shown(self, name: str) -> str:
         """The value of a setting as a person may see it: a URL without its password."""
         value = getattr(self, name)
-        return _without_password(value.get_secret_value()) if isinstance(value, SecretStr) else str(value)
+        if isinstance(value, SecretStr):
+            return _without_password(value.get_secret_value()) if value.get_secret_value() else ""
+        return str(value)
 
     @property
     def pool_size(self) -> int:

@@ -52,6 +52,11 @@ class StorageWatch:
             self._gate.close(REASON)
             self._probing = asyncio.create_task(self._probe())
 
+    async def answered(self) -> None:
+        """Return when there is no reason to doubt it."""
+        while self._probing is not None:
+            await asyncio.wait([self._probing])
+
     async def close(self) -> None:
         """Stop asking."""
         if self._probing is not None:
@@ -60,7 +65,7 @@ class StorageWatch:
 
     async def _probe(self) -> None:
         since, pause_s, told = time.monotonic(), 0.05, False
-        while (doubt := await self._doubt()) is not None:
+        while (doubt := await storage_doubt(self._engine)) is not None:
             if not told:
                 self._log.warning("storage.down", reason=doubt)
                 told = True
@@ -71,10 +76,12 @@ class StorageWatch:
         self._probing = None
         self._gate.open(REASON)
 
-    async def _doubt(self) -> str | None:
-        try:
-            async with self._engine.connect() as connection:
-                read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
-        except Exception as error:  # whatever it is, it keeps us from storing anything
-            return str(translation_of(error) or type(error).__name__)
-        return "it is read-only" if read_only == "on" else None
+
+async def storage_doubt(engine: AsyncEngine) -> str | None:
+    """Why PostgreSQL takes no writes now, in words without secrets; None if it does."""
+    try:
+        async with engine.connect() as connection:
+            read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
+    except Exception as error:  # whatever it is, it keeps us from storing anything
+        return str(translation_of(error) or type(error).__name__)
+    return "it is read-only" if read_only == "on" else None

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from noteflow.infrastructure.queue.tracing import trace_id_in
 from worker.delivery import Delivery
 from worker.endings import Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.verdicts import AttemptError
 from worker.retry import Failure, History, failure_of
+from worker.telemetry.observer import Observer
 
 
 @dataclass(slots=True)
@@ -21,6 +23,7 @@ class Story:
 
     delivery: Delivery
     log: FilteringBoundLogger
+    observer: Observer
     history: History = field(default_factory=History)
     errors: list[AttemptError] = field(default_factory=list)
     attempt: int = 0
@@ -28,8 +31,14 @@ class Story:
 
     def __post_init__(self) -> None:
         self.log = self.log.bind(
-            job=self.delivery.job_id, kind=self.delivery.function, delivery=self.delivery.number, meeting=None
+            job=self.delivery.job_id,
+            kind=self.delivery.function,
+            meeting=None,
+            delivery=self.delivery.number,
+            worker=self.delivery.worker,
+            trace=trace_id_in(self.delivery.kwargs),
         )
+        self.observer.started(self.delivery)
 
     def concerns(self, meeting_id: object) -> None:
         """Name the meeting on every line from here on."""
@@ -43,6 +52,7 @@ class Story:
     def note_failure(self, error: Exception) -> None:
         """The attempt, or what came before the first, failed so."""
         failure = failure_of(error)
+        self.observer.attempted(self.delivery.function, failure, time.monotonic() - self._began_at)
         self.history.failures.append(failure)
         self.errors.append(AttemptError.of(error, attempt=self.attempt))
 
@@ -55,16 +65,21 @@ class Story:
     def tell(self, ending: Ending, error: Exception | None) -> None:
         """The claim ended."""
         fields = self._attempt_fields()
+        if isinstance(ending, Completed | Parked):
+            self.observer.attempted(self.delivery.function, "succeeded", time.monotonic() - self._began_at)
+        self.observer.ended(self.delivery, ending)
         match ending:
             case Completed(outcome):
                 self.log.info("job.completed", outcome=outcome.name, **fields)
             case Parked(missing):
                 self.log.info("job.parked", outcome="parked", missing=missing, **fields)
             case HandedBack(reason, delay_s):
-                self.log.info("job.handed_back", outcome="handed_back", reason=reason, delay_s=delay_s, **fields)
+                self.log.info(
+                    "job.handed_back", outcome="handed_back", reason=reason, delay_s=round(delay_s, 2), **fields
+                )
             case Dead(reason) if error is not None and failure_of(error) is Failure.BUG:
                 # A foreign exception may quote the payload, so its name and place have to do.
-                self.log.error("job.dead", outcome="dead", reason=reason, at=_place_of(error), **fields)
+                self.log.error("job.dead", outcome="dead", reason=reason, at=place_of(error), **fields)
             case Dead(reason):
                 self.log.error("job.dead", outcome="dead", reason=reason, **fields)
 
@@ -77,6 +92,7 @@ class Story:
         return {"attempt": self.attempt, "ms": self._elapsed_ms, **latest}
 
 
-def _place_of(error: BaseException) -> str | None:
+def place_of(error: BaseException) -> str | None:
+    """Where an error was raised: all that may be said of a foreign one, which may quote the payload."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else None

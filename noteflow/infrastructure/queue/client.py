@@ -26,6 +26,7 @@ from noteflow.infrastructure.queue.cutting import EncodedJob, jobs_of, round_tri
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.start import Start, start_at
+from noteflow.infrastructure.queue.tracing import sending
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 
 LONGEST_JOB_ID = 256
@@ -131,15 +132,17 @@ class JobClient:
 
     async def _write(self, commands: Sequence[Sequence[EncodedJob]], start: Start) -> list[Answer]:
         verdicts: list[int] = []
-        for together in round_trips([job for jobs in commands for job in jobs]):
-            argv: list[Any] = [start.due_ms, start.delay_ms]
-            for job in together:
-                argv += (job.job_id, int(job.once), job.head)
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    verdicts += await self._script.call(self._redis, [self._queue_name], argv)
-            except REDIS_FAILURES as error:
-                raise unavailable(error, self._address) from without_arguments(error)
+        every_job = [job for jobs in commands for job in jobs]
+        with sending(self._queue_name, [job.job_id for job in every_job]) as context:
+            for together in round_trips([job.within(context) for job in every_job] if context else every_job):
+                argv: list[Any] = [start.due_ms, start.delay_ms]
+                for job in together:
+                    argv += (job.job_id, int(job.once), job.head)
+                try:
+                    async with asyncio.timeout(self._timeout_s):
+                        verdicts += await self._script.call(self._redis, [self._queue_name], argv)
+                except REDIS_FAILURES as error:
+                    raise unavailable(error, self._address) from without_arguments(error)
         new = iter(verdicts)
         return [_answer(jobs, [next(new) for _ in jobs]) for jobs in commands]
 

@@ -41,6 +41,9 @@ key                         type    life                                        
 ``arq:outbox:mark``         string  for ever; the run id of the Redis it was    the relay of any worker
                                     left in: another, or none, says that
                                     jobs may have been lost
+``arq:enqueued``            hash    for ever; function → jobs put into Redis    ``enqueue.lua``, ``dispatch.lua``
+``arq:probe``               string  a second                                    a worker's ``/readyz``, to see
+                                                                                whether it can write
 ``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator
                                     ``function:<name>`` → reason, or JSON of
                                     reason, actor and time
@@ -73,6 +76,8 @@ CRON_PREFIX: Final = "arq:cron:"
 KEEPER: Final = "arq:keeper"
 PAUSED: Final = "arq:paused"
 ACTS: Final = "arq:acts"
+ENQUEUED: Final = "arq:enqueued"
+PROBE: Final = "arq:probe"
 OUTBOX_MARK: Final = "arq:outbox:mark"
 
 RETRY_LIFE_S: Final = 88_400

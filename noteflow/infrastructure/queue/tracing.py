@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ _PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @contextmanager
-def sending(queue_name: str, messages: int) -> Iterator[bytes]:
+def sending(queue_name: str, job_ids: Sequence[str]) -> Iterator[bytes]:
     """A producer's span around a call that enqueues, if a span is being recorded here.
 
     Gives the context as members of a JSON object, each with a comma before it; nothing where there is no span.
@@ -41,8 +41,7 @@ def sending(queue_name: str, messages: int) -> Iterator[bytes]:
         "messaging.operation.name": "send",
         "messaging.operation.type": "send",
         "messaging.destination.name": queue_name,
-        "messaging.batch.message_count": messages,
-    }
+    } | ({"messaging.message.id": job_ids[0]} if len(job_ids) == 1 else {"messaging.batch.message_count": len(job_ids)})
     tracer = trace.get_tracer("noteflow")
     with tracer.start_as_current_span(
         f"send {queue_name}", kind=trace.SpanKind.PRODUCER, attributes=attributes, **_UNQUOTED

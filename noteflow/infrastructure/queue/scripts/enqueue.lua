@@ -5,6 +5,7 @@
 --   arq:job:<id>          SET the payload, without expiry: it lives until its job ends
 --   arq:result:<id>       read if the job may run once only, else removed
 --   arq:in-progress:<id>  read
+--   arq:enqueued          HINCRBY the job's function: how many were enqueued
 --   arq:retry:<id> arq:errors:<id> arq:crashes:<id> arq:unknown:<id> arq:abort
 --                         removed: what an earlier job of this id left behind is not this job's
 --
@@ -20,7 +21,7 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local due_ms = string.format('%.0f', math.max(now_ms + ARGV[2], tonumber(ARGV[1])))
 local tail = string.format('%.0f}', now_ms)
 
-local answers = {}
+local answers, enqueued = {}, {}
 for i = 3, #ARGV, 3 do
   local id, once, head = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job, result, in_progress = 'arq:job:' .. id, 'arq:result:' .. id, 'arq:in-progress:' .. id
@@ -37,9 +38,16 @@ for i = 3, #ARGV, 3 do
     redis.call('SET', job, head .. tail)
     redis.call('DEL', result, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id, 'arq:unknown:' .. id)
     redis.pcall('ZREM', 'arq:abort', id)
+    local name = string.match(head, '^{"t":null,"f":"([%w_%.]+)"')
+    if name then
+      enqueued[name] = (enqueued[name] or 0) + 1
+    end
     answers[#answers + 1] = 1
   else
     answers[#answers + 1] = 0
   end
+end
+for name, number in pairs(enqueued) do
+  redis.pcall('HINCRBY', 'arq:enqueued', name, number)
 end
 return answers

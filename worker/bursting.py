@@ -1,0 +1,49 @@
+"""The outbox at the end of a burst."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from noteflow.infrastructure.persistence.engine import create_engine
+from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.queue.dispatch import Dispatcher
+from worker.outbox.dispatching import dispatch_due
+from worker.settings import Settings
+
+
+async def carry_over(settings: Settings) -> bool:
+    """Carry all that the outbox still asks for to Redis. Says whether the queue holds anything then.
+
+    Raises Unavailable: a burst that cannot tell must not look like one that is done.
+    """
+    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
+    engine = create_engine(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        dispatcher = Dispatcher(redis)
+        with translated():
+            async with engine.begin() as connection:
+                await connection.execute(text(_DOUBT_ALL))
+            while await _dispatch(engine, dispatcher):  # noqa: ASYNC110  # another relay may be about it
+                await asyncio.sleep(0.02)
+        return bool(await redis.zcard(settings.queue_name))
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+
+
+async def _dispatch(engine: AsyncEngine, dispatcher: Dispatcher) -> bool:
+    await dispatch_due(engine, dispatcher)
+    async with engine.connect() as connection:
+        return bool(await connection.scalar(text(_DUE)))
+
+
+# A job that was woken while its parking was not yet acknowledged counts as dispatched, and Redis has lost it since.
+_DOUBT_ALL = "UPDATE outbox SET due_at = clock_timestamp() WHERE state = 'dispatched'"
+_DUE = """
+    SELECT EXISTS (SELECT FROM outbox WHERE state = 'waiting'
+                   OR (state = 'dispatched' AND due_at <= clock_timestamp()))
+"""

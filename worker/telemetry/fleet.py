@@ -1,0 +1,138 @@
+"""How the whole stands, as any worker can tell it: queues, fleet, outbox, dead letters.
+
+Read when somebody asks, at a price that does not grow with the queue: counts, no scans, and each count has a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from noteflow.infrastructure.queue import keys
+from worker.engine.dead_letters import DeadLetters
+from worker.inspection.depths import QueueDepth, queue_depths
+from worker.inspection.fleet import Fleet, read_fleet
+from worker.inspection.records import StoredCounts, read_counts, read_meetings
+from worker.inspection.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class FleetState:
+    """One look at everything. What only PostgreSQL knows is None while it is away."""
+
+    depths: list[QueueDepth]
+    fleet: Fleet
+    counts: StoredCounts | None
+    letter_events: Mapping[str, int]
+    enqueued: Mapping[str, int]
+    stalest_meeting_s: float | None
+
+
+async def read_fleet_state(sources: Sources) -> FleetState:
+    """Look. A handful of round trips to Redis, two bounded queries to PostgreSQL. Raises RedisAway."""
+    now_ms = await sources.now_ms()
+    fleet = await read_fleet(sources, now_ms)
+    counts = await read_counts(sources)
+    meetings = await read_meetings(sources)
+    enqueued = await sources.answer(_hash(sources.redis, keys.ENQUEUED))
+    stored_queues = {*counts.parked, *counts.dead} if counts else set()
+    queues = list(dict.fromkeys([*fleet.queues(sources.queue_name), *sorted(stored_queues)]))
+    return FleetState(
+        depths=await queue_depths(sources, queues, fleet, counts, now_ms),
+        fleet=fleet,
+        counts=counts,
+        letter_events=await sources.answer(DeadLetters(sources.redis).counts()),
+        enqueued={name.decode("utf-8", "replace"): int(number) for name, number in enqueued.items()},
+        stalest_meeting_s=meetings.stalest.age_s if meetings and meetings.stalest else None,
+    )
+
+
+async def _hash(redis: Any, key: str) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = await redis.hgetall(key)
+    return found
+
+
+class FleetMetrics(Collector):
+    """Tells what it was last shown. What is not known now is left out, so that nothing stale looks fresh."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.state: FleetState | None = None
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """The names, without asking anybody."""
+        return _Families().all()
+
+    def collect(self) -> Iterable[Metric]:
+        """The families, with the samples of the last state."""
+        families = _Families()
+        if self.state is not None:
+            families.show(self.state)
+        return families.all()
+
+
+class _Families:
+    def __init__(self) -> None:
+        def gauge(name: str, what: str, *labels: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(f"noteflow_{name}", what, labels=labels)
+
+        def counter(name: str, what: str, *labels: str) -> CounterMetricFamily:
+            return CounterMetricFamily(f"noteflow_{name}", what, labels=labels)
+
+        self.jobs = gauge("queue_jobs", "Jobs in Redis: due, deferred (not due yet) or running.", "queue", "state")
+        self.oldest = gauge(
+            "queue_oldest_due_age_seconds", "For how long the first due job has been due; 0 if none is.", "queue"
+        )
+        self.paused = gauge("queue_paused", "1 while an operator has paused the queue.", "queue")
+        self.parked = gauge("parked_jobs", "Jobs that wait in PostgreSQL for what must come first.", "queue")
+        self.letters = gauge("dead_letters", "Jobs that will not be tried again by themselves.", "queue")
+        self.events = counter(
+            "dead_letter_events",
+            "Dead letters in Redis that were buried, evicted, replayed, dropped, since it last lost its data.",
+            "event",
+        )
+        self.outbox = gauge("outbox_rows", "Rows of the outbox: waiting for the relay, or dispatched.", "state")
+        self.workers = gauge("workers", "Worker processes: ready, unready, or silent for more than a beat.", "state")
+        self.enqueued = counter(
+            "jobs_enqueued",
+            "Jobs put into Redis by JobClient and the outbox's relay, since Redis last lost its data.",
+            "kind",
+        )
+        self.stalest = gauge(
+            "stalest_meeting_age_seconds", "For how long the open meeting that is furthest behind got no segments."
+        )
+
+    def all(self) -> Iterator[Metric]:
+        yield from (
+            self.jobs, self.oldest, self.paused, self.parked, self.letters, self.events, self.outbox, self.workers,
+            self.enqueued, self.stalest,
+        )  # fmt: skip
+
+    def show(self, state: FleetState) -> None:
+        for depth in state.depths:
+            for name, number in (("due", depth.due), ("deferred", depth.deferred), ("running", depth.running)):
+                self.jobs.add_metric([depth.queue, name], number)
+            self.oldest.add_metric([depth.queue], depth.oldest_due_s or 0)
+            self.paused.add_metric([depth.queue], depth.paused is not None)
+            if depth.parked is not None:
+                self.parked.add_metric([depth.queue], depth.parked)
+            if state.counts is not None:  # those in Redis alone would look as if the others had been dealt with
+                self.letters.add_metric([depth.queue], depth.dead)
+        for event, number in state.letter_events.items():
+            self.events.add_metric([event], number)
+        if state.counts is not None:
+            self.outbox.add_metric(["waiting"], state.counts.outbox_waiting)
+            self.outbox.add_metric(["dispatched"], state.counts.outbox_dispatched)
+        ready = sum(worker.ready for worker in state.fleet.alive)
+        alive, known = len(state.fleet.alive), len(state.fleet.workers)
+        for name, number in (("ready", ready), ("unready", alive - ready), ("silent", known - alive)):
+            self.workers.add_metric([name], number)
+        for kind, number in state.enqueued.items():
+            self.enqueued.add_metric([kind], number)
+        if state.stalest_meeting_s is not None:
+            self.stalest.add_metric([], state.stalest_meeting_s)
