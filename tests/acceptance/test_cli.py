@@ -122,9 +122,8 @@ def test_wrong_settings_end_a_worker_with_2_and_are_named_without_their_values(c
     assert PASSWORD not in answer.stdout
 
 
-@pytest.mark.parametrize("command", [OURS, STOCK], ids=["run", "arq"])
-def test_settings_that_defeat_each_other_end_a_worker_with_2(command: Command) -> None:
-    answer = said(*command, JOB_TIMEOUT_S="2")
+def test_settings_that_defeat_each_other_end_a_worker_with_2() -> None:
+    answer = worker("run", JOB_TIMEOUT_S="2")
     assert answer.returncode == 2
     assert answer.stdout.startswith("settings: JOB_TIMEOUT_S must be over RETRY_BUDGET_S")
 

@@ -88,7 +88,7 @@ async def test_what_a_killed_worker_held_is_done_by_another_once(
     command: Command, judge: Judge, redis: Redis, redis_url: str, start_workers: StartWorkers
 ) -> None:
     hasty = QUICK | {"DATABASE_COMMAND_TIMEOUT_S": "0.4", "DATABASE_POOL_TIMEOUT_S": "0.2", "RETRY_BUDGET_S": "0.4"}
-    settings = hasty | {"JOB_TIMEOUT_S": "1.1", "ODD_SLEEP_S": "0.1"}
+    settings = hasty | {"JOB_TIMEOUT_S": "1.1", "LEASE_S": "2", "ODD_SLEEP_S": "0.1"}
     killed, survivor = await start_workers(
         judge.database_url, redis_url, number=2, command=ODD[command], settings=settings
     )

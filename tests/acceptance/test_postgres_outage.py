@@ -39,9 +39,9 @@ RESUMED_WITHIN_S = 6.0
     [
         pytest.param(OURS, 200, outage, id="five seconds away"),
         pytest.param(STOCK, 200, outage, id="five seconds away, arq's own worker", marks=pytest.mark.slow),
-        pytest.param(OURS, 300, fast_restart, id="restarted"),
+        pytest.param(OURS, 300, fast_restart, id="restarted", marks=pytest.mark.slow),
         pytest.param(OURS, 300, immediate_restart, id="crashed and restarted"),
-        pytest.param(OURS, 300, killed_backend, id="one backend killed"),
+        pytest.param(OURS, 300, killed_backend, id="one backend killed", marks=pytest.mark.slow),
         pytest.param(OURS, 300, terminated_sessions, id="all sessions ended again and again"),
     ],
 )

@@ -18,7 +18,7 @@ from arq.worker import JobExecutionFailed
 
 from tests.acceptance.fleet import Command, WorkerProcess, all_ready, worker_processes
 from tests.acceptance.judge import Judge, everything_in
-from tests.acceptance.manager import PATIENCE_S
+from tests.acceptance.manager import PATIENCE_S, ROOT
 from tests.databases import MIGRATED
 from worker.embedded import EmbeddedPostgres, EmbeddedRedis
 
@@ -187,29 +187,11 @@ async def test_a_service_without_our_code_reads_why_its_job_was_refused(pool: Ar
         await job.result(timeout=PATIENCE_S, poll_delay=0.05)
 
     reader = subprocess.run(
-        [sys.executable, "-c", READER, ground.redis_url, job.job_id],
+        [sys.executable, "-m", "tests.acceptance.arq_reader", ground.redis_url, job.job_id],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
     assert reader.stdout.startswith("JobExecutionFailed refused: state: "), reader.stdout + reader.stderr
-
-
-READER = """
-import asyncio, sys
-sys.modules |= {"worker": None, "noteflow": None, "jobs": None}  # nobody can import them any more
-from arq import create_pool
-from arq.connections import RedisSettings
-from arq.jobs import Job
-
-async def main(url, job_id):
-    pool = await create_pool(RedisSettings.from_dsn(url))
-    try:
-        await Job(job_id, pool).result(timeout=10)
-    except Exception as error:
-        print(type(error).__name__, error)
-    await pool.aclose(close_connection_pool=True)
-
-asyncio.run(main(*sys.argv[1:]))
-"""
