@@ -12,7 +12,8 @@ from benchmarks.figures import Figures, Measure, Place
 from benchmarks.record import comparison
 from benchmarks.systems import OURS
 
-_REFERENCES = {"arq": "× stock arq", "best_peer": "× the best peer", "naive_loop": "× the naive loop, one by one"}
+# How many times as good ours is. The naive loop is the one that stores one by one.
+_REFERENCES = {"arq": "× stock arq", "best_peer": "× the best peer", "naive_loop": "× the naive loop"}
 
 
 def show(
@@ -38,7 +39,7 @@ def _table(
     unit = f", {measure.unit}" if measure.unit else ""
     direction = "more is better" if measure.more_is_better else "less is better"
     table = Table(title=f"{measure.title}{unit} ({direction})", title_justify="left", min_width=72)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for place in places:
         table.add_column(place.case, justify="right")
     for system in _in_order(titles, {system for place in places for system in figures.values(place)}):
@@ -49,7 +50,7 @@ def _table(
     for reference, title in _REFERENCES.items():
         if any(reference in ratio for ratio in ratios):
             cells = [f"{ratio[reference]:.3g}" if reference in ratio else "" for ratio in ratios]
-            table.add_row(f"{titles[OURS]} {title}", *cells, style="cyan")
+            table.add_row(title, *cells, style="cyan")
     return table
 
 
