@@ -10,7 +10,8 @@ from noteflow.domain.errors import ConcurrencyConflict
 from noteflow.domain.outcomes import Awaits, Premature
 from noteflow.infrastructure.persistence.parking import ParkedJob
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
-from noteflow.infrastructure.queue.cutting import jobs_of, payload_of
+from noteflow.infrastructure.queue.codec import serialize
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
 from worker.delivery import Delivery
 
 
@@ -24,13 +25,11 @@ class Parker:
         self, uow: SqlAlchemyUnitOfWork, handler: Handler, command: Command, delivery: Delivery, first: Premature
     ) -> Premature:
         """Park the job if it is still premature. Raises ConcurrencyConflict if what it waited for has just come."""
+        body = await _body_of(delivery)  # first: whoever waits for the lock must not wait for Redis too
         await uow.parking.keep_out_wakers(command.meeting_id)
         still = await _still_premature(uow, handler, command)
         if still is None:
             raise ConcurrencyConflict(f"{first.missing} came just now")
-        body = await delivery.body()
-        if body is None:  # expired or evicted since the claim; what was claimed can still be written anew
-            body = payload_of(jobs_of(command, delivery.job_id)[0], delivery.enqueued_ms)
         job = ParkedJob(
             job_id=delivery.job_id,
             queue=delivery.queue,
@@ -43,6 +42,18 @@ class Parker:
         await uow.parking.park(job, still)
         await uow.commit()
         return still
+
+
+async def _body_of(delivery: Delivery) -> bytes:
+    try:
+        body = await delivery.body()
+    except REDIS_FAILURES:
+        body = None
+    if body is not None:
+        return body
+    # Expired or evicted since the claim, or Redis is away. What was claimed is written anew, and asks for the same.
+    call = {"f": delivery.function, "a": list(delivery.args), "k": dict(delivery.kwargs)}
+    return serialize({"t": None, **call, "et": delivery.enqueued_ms})
 
 
 async def _still_premature(uow: SqlAlchemyUnitOfWork, handler: Handler, command: Command) -> Premature | None:

@@ -46,7 +46,8 @@ $$
 """
 
 # Whoever gives a parked job what it waits for wakes it, in his own transaction. Wakers share the lock that a parker
-# takes for himself: so either the parker sees what has come, or the waker sees what was parked.
+# takes for himself: so either the parker sees what has come, or the waker sees what was parked. A move of the meeting
+# wakes whatever it may concern; whoever is still early parks again, and waits from its first time on.
 WAKE_PARKED = """
 CREATE FUNCTION wake_parked(meeting uuid) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -54,10 +55,21 @@ BEGIN
     UPDATE outbox SET state = 'waiting', due_at = clock_timestamp()
     FROM meetings
     WHERE meetings.id = meeting AND outbox.meeting_id = meeting AND outbox.state = 'parked'
-      AND CASE outbox.awaits
-          WHEN 'sequence' THEN outbox.sequence <= meetings.sequence + 1
-          WHEN 'batches' THEN missing_batches(meeting, meetings.expected_batches) = '{}'
-          ELSE true END;
+      AND CASE outbox.awaits WHEN 'sequence' THEN outbox.sequence <= meetings.sequence + 1 ELSE true END;
+END
+$$;
+CREATE FUNCTION wake_completion(meeting uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended(meeting::text, 5018275));
+    IF EXISTS (SELECT FROM outbox WHERE meeting_id = meeting AND state = 'parked' AND awaits = 'batches') THEN
+        -- Two who bring the last two batches at once do not see each other's. So whoever counts while somebody waits
+        -- for the count does it alone, until he has committed.
+        PERFORM pg_advisory_xact_lock(hashtextextended(meeting::text, 5018277));
+        UPDATE outbox SET state = 'waiting', due_at = clock_timestamp()
+        FROM meetings
+        WHERE meetings.id = meeting AND outbox.meeting_id = meeting AND outbox.state = 'parked'
+          AND outbox.awaits = 'batches' AND missing_batches(meeting, meetings.expected_batches) = '{}';
+    END IF;
 END
 $$;
 CREATE FUNCTION wake_parked_of_meeting() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -68,7 +80,7 @@ END
 $$;
 CREATE FUNCTION wake_parked_for_batch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM wake_parked(new.meeting_id);
+    PERFORM wake_completion(new.meeting_id);
     RETURN NULL;
 END
 $$;
@@ -97,6 +109,7 @@ DROP TRIGGER tell_relays ON outbox;
 DROP FUNCTION tell_relays();
 DROP FUNCTION wake_parked_for_batch();
 DROP FUNCTION wake_parked_of_meeting();
+DROP FUNCTION wake_completion(uuid);
 DROP FUNCTION wake_parked(uuid);
 DROP FUNCTION missing_batches(uuid, integer);
 DROP FUNCTION refuse_stale(uuid, integer);
@@ -178,7 +191,7 @@ def _create_outbox() -> None:
         sa.Column("position", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("queue", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("meeting_id", sa.Uuid, nullable=False),
+        sa.Column("meeting_id", sa.Uuid),
         sa.Column("sequence", sa.Integer),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("state", sa.Text, nullable=False, server_default="waiting"),
@@ -196,7 +209,7 @@ def _create_outbox() -> None:
         ),
     )
     op.create_index("outbox_waiting_idx", "outbox", ["position"], postgresql_where=sa.text("state = 'waiting'"))
-    op.create_index("outbox_due_idx", "outbox", ["state", "due_at"])
+    op.create_index("outbox_due_idx", "outbox", ["state", "due_at", "position"])
     op.create_index("outbox_parked_idx", "outbox", ["meeting_id"], postgresql_where=sa.text("state = 'parked'"))
 
 

@@ -2,57 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.infrastructure.queue.dispatch import Dispatcher, KeptJob
 
-BATCH = 500
+MOST_ROWS = 500
+MOST_BYTES = 8 * 1_048_576
+"""Of payloads in one call, unless the first is longer; Redis does nothing else meanwhile."""
+
 _ONE_AT_A_TIME = 5018276
 """Of PostgreSQL's advisory locks: with it rows reach Redis in the order in which they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """How many rows were looked at, and how many had been dispatched before and were missing in Redis."""
+    """What one batch came to.
 
-    seen: int
-    restored: int
+    `more` says that there may be more, `restored` how many had been dispatched before and were not in Redis,
+    `look_again_s` when the first of those that Redis still had is to be looked at again.
+    """
+
+    more: bool = False
+    restored: int = 0
+    look_again_s: float | None = None
 
 
 async def dispatch_due(engine: AsyncEngine, dispatcher: Dispatcher) -> Dispatched:
-    """Dispatch the rows that are due, at most a batch of them.
+    """Dispatch the rows that are due, at most a batch of them; none while another relay is about it.
 
     Redis is written before the commit: a crash in between dispatches them again, which changes nothing. A row whose
-    job is there already (its earlier run is just ending, or it waits) is looked at again soon, later ever more rarely.
+    job is there already (it is just being parked, or it waits) is looked at again soon, later ever more rarely.
     """
     async with engine.begin() as connection:
-        await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ONE_AT_A_TIME})"))
-        rows = (await connection.execute(text(_DUE), {"most": BATCH})).all()
-        if not rows:
-            return Dispatched(0, 0)
-        put_in = await dispatcher.dispatch([KeptJob(row.job_id, row.queue, row.body) for row in rows])
-        await connection.execute(text(_LOOK_AGAIN), {"job_ids": [row.job_id for row in rows], "put_in": put_in})
-    restored = sum(1 for row, new in zip(rows, put_in, strict=True) if new and row.state == "dispatched")
-    return Dispatched(len(rows), restored)
+        # Whoever holds it was called by the same commit, and looks once more before resting.
+        if not await connection.scalar(text(f"SELECT pg_try_advisory_xact_lock({_ONE_AT_A_TIME})")):
+            return Dispatched()
+        due = (await connection.execute(text(_DUE), {"most": MOST_ROWS})).all()
+        if not due:
+            return Dispatched()
+        there = await _there(dispatcher, [row for row in due if row.state == "dispatched"])
+        wanted = [row for row in due if row.job_id not in there]
+        sent = list(_together(wanted))
+        put_in = await _put_in(connection, dispatcher, [row.job_id for row in sent])
+        looked_at = [*there, *(row.job_id for row in sent)]
+        again = await connection.execute(
+            text(_LOOK_AGAIN), {"job_ids": looked_at, "put_in": [job_id in put_in for job_id in looked_at]}
+        )
+        return Dispatched(
+            more=len(due) == MOST_ROWS or len(sent) < len(wanted),
+            restored=sum(row.state == "dispatched" and row.job_id in put_in for row in sent),
+            look_again_s=min((row.after_s for row in again if row.job_id not in put_in), default=None),
+        )
+
+
+async def _there(dispatcher: Dispatcher, doubted: Sequence[Row[Any]]) -> set[str]:
+    """Those that Redis still has. Asked without their payloads, for mostly it has them all."""
+    held = await dispatcher.held([(row.job_id, row.queue) for row in doubted])
+    return {row.job_id for row, is_there in zip(doubted, held, strict=True) if is_there}
+
+
+def _together(rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
+    """As many as go in one call."""
+    used = 0
+    for row in rows:
+        used += row.size_bytes
+        if used > MOST_BYTES and used > row.size_bytes:
+            return
+        yield row
+
+
+async def _put_in(connection: AsyncConnection, dispatcher: Dispatcher, job_ids: Sequence[str]) -> set[str]:
+    if not job_ids:
+        return set()
+    rows = (await connection.execute(text(_BODIES), {"job_ids": job_ids})).all()
+    answers = await dispatcher.dispatch([KeptJob(row.job_id, row.queue, row.body) for row in rows])
+    return {row.job_id for row, new in zip(rows, answers, strict=True) if new}
 
 
 _DUE = """
-    SELECT job_id, queue, body, state FROM outbox
-    WHERE state IN ('waiting', 'dispatched') AND due_at <= clock_timestamp()
-    ORDER BY position LIMIT :most FOR UPDATE SKIP LOCKED
+    WITH waiting AS (
+        SELECT job_id, queue, state, position, octet_length(body) AS size_bytes FROM outbox
+        WHERE state = 'waiting' ORDER BY position LIMIT :most FOR UPDATE SKIP LOCKED
+    ), doubted AS (
+        SELECT job_id, queue, state, position, octet_length(body) AS size_bytes FROM outbox
+        WHERE state = 'dispatched' AND due_at <= clock_timestamp()
+        ORDER BY due_at, position LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    SELECT * FROM (SELECT * FROM waiting UNION ALL SELECT * FROM doubted) AS due ORDER BY position LIMIT :most
 """
+
+_BODIES = "SELECT job_id, queue, body FROM outbox WHERE job_id = ANY (:job_ids) ORDER BY position"
 
 _LOOK_AGAIN = """
     UPDATE outbox SET
         state = 'dispatched',
-        dispatched_at = CASE WHEN put_in THEN clock_timestamp() ELSE coalesce(dispatched_at, clock_timestamp()) END,
+        dispatched_at = CASE WHEN put_in OR state = 'waiting' THEN clock_timestamp() ELSE dispatched_at END,
         due_at = clock_timestamp() + CASE
             WHEN put_in THEN interval '15 s'
-            WHEN state = 'waiting' THEN interval '0.5 s'
-            ELSE least(greatest(clock_timestamp() - dispatched_at, interval '15 s'), interval '10 min') END
+            WHEN state = 'waiting' THEN interval '50 ms'
+            ELSE least(greatest(clock_timestamp() - dispatched_at, interval '50 ms'), interval '1 min') END
     FROM unnest(CAST(:job_ids AS text[]), CAST(:put_in AS boolean[])) AS done (id, put_in)
     WHERE job_id = id
+    RETURNING job_id, extract(epoch FROM due_at - clock_timestamp())::float8 AS after_s
 """

@@ -7,25 +7,38 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 async def give_up_parked(engine: AsyncEngine) -> list[tuple[str, str]]:
-    """Make dead letters of the jobs that have waited long enough. Returns their ids and what was missing."""
+    """Make dead letters of the jobs that have waited long enough. Returns their ids and what is missing even now."""
     async with engine.begin() as connection:
         rows = await connection.execute(text(_GIVE_UP))
         return [(row.job_id, row.reason) for row in rows]
 
 
+# What was missing when a job was parked may have come in part since.
 _GIVE_UP = """
     WITH given_up AS (
         DELETE FROM outbox WHERE job_id IN (
             SELECT job_id FROM outbox WHERE state = 'parked' AND due_at <= clock_timestamp()
             ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED)
         RETURNING *
+    ), told AS (
+        SELECT given_up.*, CASE
+            WHEN awaits = 'sequence' AND meetings.id IS NOT NULL THEN
+                format('state change %s of meeting %s', meetings.sequence + 1, meeting_id)
+            WHEN awaits = 'batches' AND cardinality(lacking) > 0 THEN
+                format('%s batches of meeting %s (%s)', cardinality(lacking), meeting_id,
+                       array_to_string(lacking[1:10], ', ')
+                       || CASE WHEN cardinality(lacking) > 10 THEN ', …' ELSE '' END)
+            ELSE missing END AS lacks
+        FROM given_up LEFT JOIN meetings ON meetings.id = meeting_id,
+             LATERAL (SELECT CASE awaits WHEN 'batches' THEN missing_batches(meeting_id, expected_batches) END)
+             AS counted (lacking)
     )
     INSERT INTO dead_letters (job_id, queue, kind, meeting_id, body, reason, errors, tries, crashes, worker,
                               enqueued_at, died_at)
     SELECT job_id, queue, kind, meeting_id, body,
-           format('premature: %s did not come within %s s', missing,
+           format('premature: %s did not come within %s s', lacks,
                   round(extract(epoch FROM clock_timestamp() - parked_at))),
            '[]', 0, 0, '', created_at, clock_timestamp()
-    FROM given_up
+    FROM told
     RETURNING job_id, reason
 """

@@ -40,8 +40,8 @@ job_ledger = Table(
     Index("job_ledger_meeting_id_committed_at_idx", "meeting_id", "committed_at"),
 )
 
-# `due_at` is when somebody must look at a row: to dispatch it (waiting), to see whether Redis still has it
-# (dispatched), to give it up (parked).
+# `due_at` is when somebody must look at a row: to dispatch it (waiting: at once), to see whether Redis still has it
+# (dispatched), to give it up (parked). `meeting_id` is empty where a payload that was replayed names none.
 outbox = Table(
     "outbox",
     metadata,
@@ -49,7 +49,7 @@ outbox = Table(
     Column("position", BigInteger, Identity(always=True), nullable=False),
     Column("queue", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("meeting_id", Uuid, nullable=False),
+    Column("meeting_id", Uuid),
     Column("sequence", Integer),
     Column("body", LargeBinary, nullable=False),
     Column("state", Text, nullable=False, server_default="waiting"),
@@ -66,7 +66,7 @@ outbox = Table(
         "parked_says_why",
     ),
     Index("outbox_waiting_idx", "position", postgresql_where=text("state = 'waiting'")),
-    Index("outbox_due_idx", "state", "due_at"),
+    Index("outbox_due_idx", "state", "due_at", "position"),
     Index("outbox_parked_idx", "meeting_id", postgresql_where=text("state = 'parked'")),
 )
 

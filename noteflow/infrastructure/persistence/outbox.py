@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from sqlalchemy import Executable
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Executable, delete, text
 
 from noteflow.domain.checks import check_text
 from noteflow.domain.commands import ChangeMeetingState, Command
+from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.persistence.job_tables import outbox
 from noteflow.infrastructure.persistence.transaction import Transaction
 from noteflow.infrastructure.queue.cutting import jobs_of, payload_of
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
+from noteflow.infrastructure.queue.limits import LONGEST_JOB_ID
+from noteflow.infrastructure.queue.tracing import current_context
 
 
 class Executes(Protocol):
@@ -41,6 +43,10 @@ class OutboxRepository:
         await self._transaction.run(statement)
         return job_ids
 
+    async def end(self, job_id: str) -> None:
+        """Take the job out: it has ended."""
+        await self._transaction.run(delete(outbox).where(outbox.c.job_id == job_id))
+
 
 async def enqueue_in(
     transaction: Executes, command: Command, *, queue_name: str = DEFAULT_QUEUE, job_id: str | None = None
@@ -53,21 +59,29 @@ async def enqueue_in(
 
 def _asking(command: Command, queue_name: str, job_id: str | None) -> tuple[Executable, list[str]]:
     if job_id is not None:
-        check_text("job_id", job_id)
+        check_text("job_id", job_id, longest=LONGEST_JOB_ID)
+        if not job_id:
+            raise InvalidValue("job_id", "must not be empty")
     # The moment is part of the payload from here on, so that it is the same job however often it is dispatched.
     now_ms = time.time_ns() // 1_000_000
     jobs = jobs_of(command, job_id)
-    rows = [
-        {
-            "job_id": job.job_id,
-            "queue": queue_name,
-            "kind": command.function,
-            "meeting_id": command.meeting_id,
-            "sequence": command.sequence if isinstance(command, ChangeMeetingState) else None,
-            "body": payload_of(job, now_ms),
-        }
-        for job in jobs
-    ]
-    statement = insert(outbox).on_conflict_do_nothing(index_elements=[outbox.c.job_id])
-    # A row at a time, or a list: the statement's text must not grow with the number of jobs.
-    return statement.values(rows[0]) if len(rows) == 1 else statement.values(rows), [job.job_id for job in jobs]
+    context = current_context()
+    values: dict[str, Any] = {
+        "job_ids": [job.job_id for job in jobs],
+        "bodies": [payload_of(job.within(context), now_ms) for job in jobs],
+        "queue": queue_name,
+        "kind": command.function,
+        "meeting": command.meeting_id,
+        "sequence": command.sequence if isinstance(command, ChangeMeetingState) else None,
+    }
+    return text(_ASK).bindparams(**values), values["job_ids"]
+
+
+# Lists, so that the text of the statement does not grow with the number of jobs.
+_ASK = """
+    INSERT INTO outbox (job_id, queue, kind, meeting_id, sequence, body)
+    SELECT job_id, CAST(:queue AS text), CAST(:kind AS text), CAST(:meeting AS uuid), CAST(:sequence AS int), body
+    FROM unnest(CAST(:job_ids AS text[]), CAST(:bodies AS bytea[])) WITH ORDINALITY AS jobs (job_id, body, place)
+    ORDER BY place
+    ON CONFLICT (job_id) DO NOTHING
+"""

@@ -65,12 +65,16 @@ class Transaction:
             for write in writes:
                 write.written(row)
 
-    async def flush_or_commit(self) -> None:
-        """Send what was deferred: within the transaction if one was begun, else as one that is thereby committed."""
+    async def flush_or_commit(self) -> bool:
+        """Send what was deferred: within the transaction if one was begun, else as one that is thereby committed.
+
+        Says whether it was committed.
+        """
         if self._begun:
             await self.flush()
-        else:
-            await self.commit()
+            return False
+        await self.commit()
+        return True
 
     async def commit(self) -> None:
         """Make everything since the last commit permanent, or raise. After an error only a rollback helps."""

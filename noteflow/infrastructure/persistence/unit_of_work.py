@@ -69,9 +69,12 @@ class SqlAlchemyUnitOfWork:
             raise TypeError("only the unit of work of a job can finish it")
         entry = LedgerEntry(self._job, outcome)
         self._transaction.defer(entry, gates=True)
-        await self._transaction.flush_or_commit()
+        committed = await self._transaction.flush_or_commit()
         if entry.was_known:
             await self.rollback()
+            if not committed:  # the end of its outbox row was undone too, and nobody else would end it
+                await self.jobs.end(self._job.job_id)
+                await self.commit()
             return AlreadyApplied({"ledger": self._job.ledger_id})
         await self.commit()
         return outcome

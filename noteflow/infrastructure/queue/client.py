@@ -24,13 +24,11 @@ from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.queue.answers import AlreadyQueued, Answer, Enqueued
 from noteflow.infrastructure.queue.cutting import EncodedJob, jobs_of, round_trips
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
+from noteflow.infrastructure.queue.limits import LONGEST_JOB_ID
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.start import Start, start_at
 from noteflow.infrastructure.queue.tracing import sending
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
-
-LONGEST_JOB_ID = 256
-"""In characters."""
 
 
 class JobClient:

@@ -21,21 +21,29 @@ class KeptJob:
 
 
 class Dispatcher:
-    """Writes kept jobs into the queues they belong to."""
+    """Writes kept jobs into the queues they belong to, in their order. Raises QueueUnavailable while Redis is away."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._script = Script("dispatch")
+        self._dispatch = Script("dispatch")
+        self._held = Script("held")
 
     async def dispatch(self, jobs: Sequence[KeptJob]) -> list[bool]:
         """For each job whether it was put in; False says that Redis had it. One round trip.
 
-        Raises QueueUnavailable; then some, all or none are put in, and dispatching them again is safe.
+        After QueueUnavailable some, all or none are put in, and dispatching them again is safe.
         """
+        return await self._call(self._dispatch, [part for job in jobs for part in (job.job_id, job.queue, job.body)])
+
+    async def held(self, jobs: Sequence[tuple[str, str]]) -> list[bool]:
+        """For each job, an id and its queue, whether Redis has it: waiting, running or dead. One round trip."""
+        return await self._call(self._held, [part for job in jobs for part in job])
+
+    async def _call(self, script: Script, arguments: list[str | bytes]) -> list[bool]:
+        if not arguments:
+            return []
         try:
-            answers: Iterable[int] = await self._script.call(
-                self._redis, [], [part for job in jobs for part in (job.job_id, job.queue, job.body)]
-            )
+            answers: Iterable[int] = await script.call(self._redis, [], arguments)
         except REDIS_FAILURES as error:
             raise unavailable(error, "the outbox's Redis") from without_arguments(error)
         return [answer == 1 for answer in answers]

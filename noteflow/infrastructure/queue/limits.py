@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from noteflow.domain.commands import MOST_BYTES_PER_JOB, MOST_SEGMENTS_PER_JOB, Command, IngestSegments
 from noteflow.domain.errors import InvalidValue
 
+LONGEST_JOB_ID = 256
+"""In characters."""
+
 MOST_WORDS_PER_JOB = MOST_BYTES_PER_JOB // 16
 """No codec writes a word with its names and its times in fewer than 16 bytes."""
 

@@ -3,6 +3,7 @@
 -- Keys it touches, of every job id given:
 --   the queue named           ZADD, the score is the due time in unix ms; read
 --   arq:job:<id>              SET the payload, without expiry; read
+--   arq:enqueued              HINCRBY the job's function: how many were enqueued
 --   arq:in-progress:<id> arq:dead:letter:<id>
 --                             read
 --   arq:result:<id> arq:retry:<id> arq:errors:<id> arq:crashes:<id> arq:unknown:<id> arq:abort
@@ -12,9 +13,23 @@
 -- Answers a 1 for each job that was put in and a 0 for each that was there.
 
 local time = redis.call('TIME')
-local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local answers = {}
+-- Jobs of one score would be claimed in the order of their ids. So each gets a millisecond of its own, the last of
+-- them now, none earlier than what waits already; where those run out, the rest shares the last.
+local next_ms = {}
+local function due_ms(queue)
+  local due = next_ms[queue]
+  if not due then
+    local last = redis.call('ZREVRANGEBYSCORE', queue, now_ms, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+    due = math.max(now_ms - #ARGV / 3 + 1, (tonumber(last) or 0) + 1)
+  end
+  due = math.min(math.floor(due), now_ms)
+  next_ms[queue] = due + 1
+  return string.format('%.0f', due)
+end
+
+local answers, enqueued = {}, {}
 for i = 1, #ARGV, 3 do
   local id, queue, body = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job = 'arq:job:' .. id
@@ -25,12 +40,20 @@ for i = 1, #ARGV, 3 do
     answers[#answers + 1] = 0
   else
     -- ZADD comes first because Redis may refuse it, and a script that fails halfway is not undone.
-    redis.call('ZADD', queue, now_ms, id)
+    redis.call('ZADD', queue, due_ms(queue), id)
     redis.call('SET', job, body)
     redis.call('DEL', 'arq:result:' .. id, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id,
       'arq:unknown:' .. id)
     redis.pcall('ZREM', 'arq:abort', id)
+    -- As our own producers write it; of a payload that was replayed and is a pickle the function is not known here.
+    local name = string.match(body, '^{"t":null,"f":"([%w_%.]+)"')
+    if name then
+      enqueued[name] = (enqueued[name] or 0) + 1
+    end
     answers[#answers + 1] = 1
   end
+end
+for name, number in pairs(enqueued) do
+  redis.pcall('HINCRBY', 'arq:enqueued', name, number)
 end
 return answers
