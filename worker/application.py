@@ -16,7 +16,9 @@ from jobs import handlers
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
 from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from worker.dead_letters import LetterMover
 from worker.executor import Executor
+from worker.frozen_sessions import FrozenSessions
 from worker.logs import logger
 from worker.outbox import Relay
 from worker.parker import Parker
@@ -38,12 +40,10 @@ class Application:
 
 
 @asynccontextmanager
-async def application(
-    settings: Settings, gate: Gate, observer: Observer | None = None
-) -> AsyncIterator[Application]:
-    """Everything a worker needs, wired together, and the outbox's relay at work. The one place that knows everybody.
+async def application(settings: Settings, gate: Gate, observer: Observer | None = None) -> AsyncIterator[Application]:
+    """Everything a worker needs, wired together; the outbox's relay and the dead letters' mover are at work.
 
-    While PostgreSQL is away, `gate` is closed.
+    The one place that knows everybody. While PostgreSQL is away, `gate` is closed.
     """
     engine = create_engine(
         settings.database_url.get_secret_value(),
@@ -58,14 +58,20 @@ async def application(
     )
     redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
     watch = StorageWatch(engine, gate, logger())
-    relaying = asyncio.create_task(Relay(engine, redis, logger()).run(), name="outbox relay")
+    frozen = FrozenSessions(engine, logger(), after_s=settings.database_idle_in_transaction_timeout_s)
+    aside = [
+        asyncio.create_task(Relay(engine, redis, logger()).run(), name="outbox relay"),
+        asyncio.create_task(LetterMover(engine, redis, logger()).run(), name="dead letters' mover"),
+        asyncio.create_task(frozen.run(), name="frozen sessions"),
+    ]
     try:
         session_factory = create_session_factory(engine)
         executor = create_executor(settings, session_factory, watch.suspect, observer)
         yield Application(engine, session_factory, executor, watch)
     finally:
-        relaying.cancel()
-        await asyncio.gather(relaying, return_exceptions=True)
+        for task in aside:
+            task.cancel()
+        await asyncio.gather(*aside, return_exceptions=True)
         await watch.close()
         await redis.aclose()
         await engine.dispose()

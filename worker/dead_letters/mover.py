@@ -1,0 +1,100 @@
+"""The mover: one in every worker, several at once without harm.
+
+A letter is in PostgreSQL before it leaves Redis. A crash in between moves it again, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.typing import FilteringBoundLogger
+
+from noteflow.domain.errors import ConcurrencyConflict, RejectedByStorage, Unavailable
+from noteflow.infrastructure.persistence.dead_letters import keep_letters
+from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.queue.script import Script
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+from worker.dead_letters.reading import Found, oldest_letters
+from worker.story import place_of
+
+LONGEST_PAUSE_S = 5.0
+
+
+class LetterMover:
+    """Runs until it is cancelled, looking every `rest_s` seconds at most. While a server is away it tries again."""
+
+    def __init__(self, engine: AsyncEngine, redis: Redis, log: FilteringBoundLogger, *, rest_s: float = 1.0) -> None:
+        self._engine = engine
+        self._redis = redis
+        self._log = log
+        self._rest_s = rest_s
+        self._forget = Script("forget_letters")
+        self._immovable: set[bytes] = set()
+
+    async def run(self) -> None:
+        """Move letters, for ever."""
+        failures = 0
+        while True:
+            pause_s = self._rest_s
+            try:
+                if await self.move_some():
+                    continue
+                failures = 0
+            except Exception as error:  # a mover that gave up would leave letters to burn
+                failures += 1
+                self._tell(error, failures)
+                pause_s = min(LONGEST_PAUSE_S, 0.1 * 2**failures)
+            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # not a secret
+
+    async def move_some(self) -> int:
+        """Move the oldest letters, as many as are well moved together, and say how many were found."""
+        try:
+            found = await oldest_letters(self._redis, self._immovable)
+            kept = await self._kept(found)
+            if kept:
+                argv = [part for each in kept for part in (each.key, each.died_ms)]
+                await self._forget.call(self._redis, [], argv)
+        except REDIS_FAILURES as error:
+            raise unavailable(error, "the dead letters' Redis") from without_arguments(error)
+        return len(found)
+
+    async def _kept(self, found: Sequence[Found]) -> list[Found]:
+        """Those that are in PostgreSQL now, and those of which there is nothing to keep."""
+        if not found:
+            return []
+        try:
+            await self._keep(found)
+        except (RejectedByStorage, SQLAlchemyError):
+            return [each for each in found if await self._can_be_kept(each)]
+        return list(found)
+
+    async def _can_be_kept(self, found: Found) -> bool:
+        try:
+            await self._keep([found])
+        except (RejectedByStorage, SQLAlchemyError) as error:
+            # It stays in Redis and is passed over: the others must not wait behind it.
+            self._immovable.add(found.key)
+            self._log.error("dead_letter.immovable", job=found.key.decode("utf-8", "replace"), error=str(error))
+            return False
+        return True
+
+    async def _keep(self, found: Sequence[Found]) -> None:
+        letters = [each.letter for each in found if each.letter is not None]
+        if not letters:
+            return
+        with translated():
+            async with self._engine.begin() as connection:
+                new = await keep_letters(connection, letters)
+        if new:
+            self._log.info("dead_letters.kept", letters=new)
+
+    def _tell(self, error: Exception, failures: int) -> None:
+        if not isinstance(error, Unavailable | ConcurrencyConflict):
+            self._log.error("dead_letters.failed", error=type(error).__name__, at=place_of(error))
+        elif failures == 1:
+            self._log.warning("dead_letters.interrupted", reason=str(error))
