@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -54,6 +55,7 @@ class Watcher:
         self._in_vain = False
         self._has_called = False
         self._gap_s = _SHORTEST_GAP_S
+        self._last_call = 0.0
         self._pushed = False
         self.watching = False
         self.refused = False
@@ -112,9 +114,16 @@ class Watcher:
             ahead_s = wait_s if wait_s > 0 else self._idle_poll_s
             if await self._pushed_within(connection, min(ahead_s, self._idle_poll_s)):
                 self._in_vain = False
-                await asyncio.sleep(self._gap_s)
+                await self._gather()
             elif wait_s <= self._idle_poll_s:
                 self._call()
+
+    async def _gather(self) -> None:
+        """Answer a lonely call at once, and of many in a row only a few: other workers' endings call us too."""
+        now = time.monotonic()
+        if now - self._last_call < _LONGEST_GAP_S:
+            await asyncio.sleep(self._gap_s)
+        self._last_call = now
 
     def _call(self) -> None:
         self._hungry.clear()
