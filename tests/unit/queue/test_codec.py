@@ -81,7 +81,11 @@ class Hostile:
         return eval, ("1/0",)
 
 
-@pytest.mark.parametrize("value", [Hostile(), print, Unrebuildable, ValueError("no data"), Codec.JSON], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [Hostile(), print, Unrebuildable, ValueError("no data"), Codec.JSON],
+    ids=lambda value: type(value).__name__,
+)
 def test_pickles_of_anything_else_are_refused_and_never_run(value: Any) -> None:
     with pytest.raises(CodecError, match="not plain data"):
         deserialize(pickle.dumps({**JOB, "k": {"x": value}}))
