@@ -77,6 +77,11 @@ class Settlement:
     settled: asyncio.Future[Status] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     status: Status | None = None
 
+    @property
+    def size(self) -> int:
+        """Return roughly how many bytes it takes to send."""
+        return 100
+
     def settle(self, status: Status) -> None:
         """Record the answer and wake whoever waits for it."""
         self.status = status
@@ -110,6 +115,11 @@ class Finish(Settlement):
     life_ms: int = -1
     stay_ms: int = 0
 
+    @property
+    def size(self) -> int:
+        """Return roughly how many bytes it takes to send."""
+        return 100 + len(self.result)
+
 
 @dataclass(slots=True, eq=False)
 class GiveBack(Settlement):
@@ -131,6 +141,11 @@ class Bury(Settlement):
     enqueued_ms: int | None = None
     result: bytes = b""
     life_ms: int = -1
+
+    @property
+    def size(self) -> int:
+        """Return roughly how many bytes it takes to send."""
+        return 100 + len(self.result) + len(self.errors) + len(self.claim.body or b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import hiredis
 import redis
-from arq.connections import create_pool
+from arq.connections import RedisSettings, create_pool
 from redis.asyncio import SSLConnection as AsyncSSLConnection
 from redis.asyncio import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
@@ -41,10 +42,11 @@ _SSL: Final = (
 async def open_pool(worker: Worker) -> ArqRedis:
     """Open the pool that Arq would, but wait for a server that is away, unless in burst mode."""
     backoff = Backoff()
+    settings = worker.redis_settings
     while True:
         try:
             return await create_pool(
-                worker.redis_settings,
+                settings,
                 job_deserializer=worker.job_deserializer,
                 job_serializer=worker.job_serializer,
                 default_queue_name=worker.queue_name,
@@ -54,6 +56,8 @@ async def open_pool(worker: Worker) -> ArqRedis:
             if worker.burst:
                 raise
             worker.outage.failed(error)
+            # Arq logs each of its retries; once is enough.
+            settings = replace(settings or RedisSettings(), conn_retries=0)
             await asyncio.sleep(backoff.next_s())
 
 

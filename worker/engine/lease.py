@@ -132,10 +132,11 @@ class LeaseKeeper:
                 claims.append(claim)
         for start in range(0, len(claims), _CHUNK):
             self._renew(client, claims[start : start + _CHUNK])
-        if self._beat is not None and now >= self._next_beat:
+        beats = self._beat is not None and (now >= self._next_beat or self._outage.lasts)
+        if self._beat is not None and beats:
             self._beat(client)
             self._next_beat = now + self._beat_s * 0.9
-        if claims or self._beat:
+        if claims or beats:
             self._outage.answered()
         self._rounds += 1
 

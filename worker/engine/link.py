@@ -32,6 +32,8 @@ logger = logging.getLogger("worker.engine")
 GROUP: Final = 200
 """At most so many endings in one call: longer would keep the server from others."""
 
+GROUP_BYTES: Final = 8 * 1024 * 1024
+
 
 class Link:
     """Carry settlements and claims; one call at a time is under way, and nobody waits for a timer.
@@ -113,7 +115,7 @@ class Link:
     async def _talk(self) -> None:
         backoff = Backoff()
         while self._waiting or self._request:
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP))]
+            group = self._next_group()
             request, self._request = self._request, None
             try:
                 await self._turn(group, request)
@@ -131,6 +133,14 @@ class Link:
             except BaseException:
                 self._put_back(group)
                 raise
+
+    def _next_group(self) -> list[Settlement]:
+        group: list[Settlement] = []
+        size = 0
+        while self._waiting and len(group) < GROUP and size < GROUP_BYTES:
+            group.append(self._waiting.popleft())
+            size += group[-1].size
+        return group
 
     async def _isolate(self, group: list[Settlement]) -> None:
         """Record what can be recorded; one ending that cannot be written must not hold up the others."""

@@ -27,6 +27,7 @@ class Outage:
         self.last_error = ""
         self.count = 0
         self.full = False
+        self.lasted_s = 0.0
 
     @property
     def lasts(self) -> bool:
@@ -44,8 +45,9 @@ class Outage:
     def answered(self) -> None:
         """Report that a write succeeded."""
         if self.since is not None:
-            logger.warning("redis is back after %.1fs", time.monotonic() - self.since)
+            self.lasted_s = time.monotonic() - self.since
             self.since = None
+            logger.warning("redis is back after %.1fs", self.lasted_s)
 
     def measured(self, used_bytes: int, most_bytes: int) -> None:
         """Report how full the server is; the engine works on, but producers cannot enqueue on a full one."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import time
 from typing import TYPE_CHECKING, Final
 
 from worker.engine.keeper import keep_bodies
@@ -80,9 +79,9 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
     while True:
         await _may_claim(worker)
         worker.wanted.clear()
-        if worker.outage.count != outages and not worker.outage.lasts:
+        if worker.outage.count != outages:
             outages = worker.outage.count
-            await _after_outage(worker)
+            await _outlast(worker)
             continue
         limit = min(worker.max_jobs - worker.job_counter, worker.queue_read_limit, worker.options.claim_limit)
         try:
@@ -130,14 +129,17 @@ async def _wanted(worker: Worker, within_s: float | None) -> None:
             await worker.wanted.wait()
 
 
-async def _after_outage(worker: Worker) -> None:
-    """Let everybody renew their leases before anybody claims: after a long outage all have run out."""
+async def _outlast(worker: Worker) -> None:
+    """Return when our leases have been renewed, and after a long outage when others could renew theirs.
+
+    Only then claiming is fair: after a long outage all leases have run out, also those of jobs that still run.
+    """
     rounds = worker.leases.rounds
     worker.leases.renew_soon()
-    deadline = time.monotonic() + 1.0
-    while worker.leases.rounds == rounds and time.monotonic() < deadline:  # noqa: ASYNC110 - counted in a thread
+    while worker.leases.rounds == rounds:  # noqa: ASYNC110 - counted in a thread
         await asyncio.sleep(0.02)
-    await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - jitter, not a secret
+    long = worker.outage.lasted_s > worker.options.lease_s / 2
+    await asyncio.sleep(random.uniform(0.6, 0.9) if long else random.uniform(0.0, 0.05))  # noqa: S311 - jitter
 
 
 async def _beat(worker: Worker) -> None:

@@ -47,7 +47,8 @@ class Worker(arq.worker.Worker):
     `Refused`, to become a dead letter now. Any other exception ends the job as in Arq, and leaves a dead letter.
 
     What an application may use while it runs: ``options.gate`` to hold back claiming while a dependency is away;
-    ``options.on_ending`` to hear of every ending; `worker_id`, unique per start; `ready`, and why not: `excuses`.
+    ``options.on_ending`` to hear of every ending; `worker_id`, unique per start; ``health.excuses``, why it would not
+    claim now, empty when it is ready.
     """
 
     # What `arq.worker.get_kwargs` reads to find a WorkerSettings' attributes.
@@ -120,7 +121,7 @@ class Worker(arq.worker.Worker):
             limit = min(limit, self.max_burst_jobs - self._jobs_started())
             if limit < 1 and self._jobs_started() >= self.max_burst_jobs:
                 return
-        if self.allow_pick_jobs and limit > 0:
+        if self.allow_pick_jobs and self.options.gate.is_open and limit > 0:
             await self.claim(limit)
         if self.allow_abort_jobs:
             await self._cancel_aborted_jobs()
@@ -134,6 +135,13 @@ class Worker(arq.worker.Worker):
         free = self.max_jobs - self.job_counter
         if free > 0 and job_ids:
             await self.claim(free, job_ids[:free])
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Claim and run one job, if it is due and nobody runs it; the queue knows the score."""
+        await self.start_jobs([job_id.encode()])
+        task = self.tasks.get(job_id)
+        if task is not None:
+            await asyncio.wait([task])
 
     async def _cancel_aborted_jobs(self) -> None:
         if not self.job_tasks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
@@ -110,6 +111,26 @@ async def test_a_result_that_comes_during_a_restart_is_recorded_and_nothing_runs
     assert held.runs == 1
     assert said(caplog) == (1, 1)
     assert worker.health.excuses == []
+
+
+async def test_after_a_long_outage_leases_are_renewed_before_anybody_claims(
+    server: EmbeddedRedis, redis: ArqRedis, start: Start, held: Held
+) -> None:
+    options = Options(lease_s=0.5, command_timeout_s=0.2)
+    await put(redis, "j", "hold")
+    runner = start(held.functions, options=options)
+    async with serving(runner):
+        await eventually(lambda: held.runs == 1)
+        async with serving(start(held.functions, options=options)) as _:
+            await asyncio.to_thread(server.stop, "immediate")
+            await eventually(lambda: runner.outage.since and time.monotonic() - runner.outage.since > 1.0)
+            await asyncio.to_thread(server.start)
+            await eventually(lambda: not runner.outage.lasts)
+            await put(redis, "next", "fine")
+            assert await result_of(redis, "next") == "fine"
+            held.go_on.set()
+            assert await result_of(redis, "j") == "held"
+    assert held.runs == 1
 
 
 async def test_a_hung_server_is_noticed_and_picked_up_again(
