@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import structlog
@@ -11,6 +14,9 @@ from arq.worker import JobExecutionFailed
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from noteflow.domain.errors import NoteflowError
+from worker.tracebacks import without_words
+
+_subject: ContextVar[Mapping[str, object]] = ContextVar("subject", default=MappingProxyType({}))
 
 
 def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "json", **bound: Any) -> None:
@@ -19,10 +25,10 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
     `bound` stands on every line.
     """
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda _logger, _name, event: {**bound, **event},
+        lambda _logger, _name, event: {**bound, **_subject.get(), **event},
+        without_words,
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer(default=str)
@@ -38,6 +44,11 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
     _adopt_foreign_lines(level, shared, renderer)
 
 
+def about(subject: Mapping[str, object]) -> None:
+    """Put `subject`, as it is then, on every line that is written in this task from here on, also on foreign ones."""
+    _subject.set(subject)
+
+
 def logger() -> FilteringBoundLogger:
     """The log of this process."""
     return cast("FilteringBoundLogger", structlog.get_logger())
@@ -50,7 +61,6 @@ def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processo
             foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
                 structlog.processors.EventRenamer("sentence"),
                 lambda _logger, _name, event: {"action": "log.foreign", **event},
                 _action_first,
@@ -70,6 +80,9 @@ def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processo
 
 def _without_retelling(record: logging.LogRecord) -> bool:
     """Drop what arq says of an ending that our own line has told; say of an error its name, or our own words."""
+    if record.name == "asyncio":
+        # Below the first line it describes a future, and with it what its exception said.
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
     if not record.name.startswith("arq"):
         return True
     error = record.exc_info[1] if record.exc_info else None

@@ -65,15 +65,15 @@ def worker_arguments(
 def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[Hook, Hook]:
     async def on_startup(ctx: Context) -> None:
         # Here and not earlier: Arq's command line sets up its own logging first, which prints a job's arguments.
-        configure_logging(settings.log_level, settings.log_format)
+        ctx.setdefault(WORKER, f"{socket.gethostname()}:{os.getpid()}")
+        configure_logging(settings.log_level, settings.log_format, worker=ctx[WORKER])
         stack = AsyncExitStack()
         ctx[QUEUE] = settings.queue_name
-        ctx.setdefault(WORKER, f"{socket.gethostname()}:{os.getpid()}")
         app = await stack.enter_async_context(application(settings, gate, observer))
         ctx[EXECUTOR] = app.executor
         # The hook must not wait for PostgreSQL: meanwhile the worker beats, and can be told to stop.
         app.storage.suspect()
-        await stack.enter_async_context(_aside(_tell_when_ready(app.storage, settings.queue_name, ctx[WORKER])))
+        await stack.enter_async_context(_aside(_tell_when_ready(app.storage, settings.queue_name)))
         ctx[_STACK] = stack
 
     async def on_shutdown(ctx: Context) -> None:
@@ -83,10 +83,10 @@ def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[H
     return on_startup, on_shutdown
 
 
-async def _tell_when_ready(storage: StorageWatch, queue: str, worker: str) -> None:
+async def _tell_when_ready(storage: StorageWatch, queue: str) -> None:
     # Redis has answered: a worker starts up only then.
     await storage.answered()
-    logger().info("worker.ready", pid=os.getpid(), queue=queue, worker=worker)
+    logger().info("worker.ready", pid=os.getpid(), queue=queue)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from noteflow.infrastructure.queue.tracing import trace_id_in
 from worker.delivery import Delivery
 from worker.endings import Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.verdicts import AttemptError
+from worker.logs import about
 from worker.retry import Failure, History, failure_of
 from worker.telemetry.observer import Observer
 
@@ -28,25 +29,31 @@ class Story:
     errors: list[AttemptError] = field(default_factory=list)
     attempt: int = 0
     _began_at: float = field(default_factory=time.monotonic)
+    _ids: dict[str, object] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.log = self.log.bind(
-            job=self.delivery.job_id,
-            kind=self.delivery.function,
-            meeting=None,
-            delivery=self.delivery.number,
-            worker=self.delivery.worker,
-            trace=trace_id_in(self.delivery.kwargs),
-        )
+        self._ids = {
+            "job": self.delivery.job_id,
+            "kind": self.delivery.function,
+            "meeting": None,
+            "delivery": self.delivery.number,
+            "attempt": 0,
+            "worker": self.delivery.worker,
+            "trace": trace_id_in(self.delivery.kwargs),
+        }
+        about(self._ids)
+        self.log = self.log.bind(**self._ids)
         self.observer.started(self.delivery)
 
     def concerns(self, meeting_id: object) -> None:
         """Name the meeting on every line from here on."""
+        self._ids["meeting"] = str(meeting_id)
         self.log = self.log.bind(meeting=str(meeting_id))
 
     def begin_attempt(self) -> None:
         """Another attempt begins."""
         self.attempt += 1
+        self._ids["attempt"] = self.attempt
         self._began_at = time.monotonic()
 
     def note_failure(self, error: Exception) -> None:
