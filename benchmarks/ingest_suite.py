@@ -20,7 +20,7 @@ SUITE = "ingest"
 JOBS = Measure(SUITE, "jobs", "Ingest jobs, by segments a job", "jobs/s", more_is_better=True)
 SEGMENTS = Measure(SUITE, "segments", "Segments stored, by segments a job", "segments/s", more_is_better=True)
 CPU = Measure(SUITE, "cpu", "CPU of the worker process, or of the loop", "ms a job", more_is_better=False)
-LATENCY = Measure(SUITE, "latency", "From enqueue to commit, one job now and then, p50", "ms", more_is_better=False)
+LATENCY = Measure(SUITE, "latency", "From enqueue to commit, jobs now and then, p50", "ms", more_is_better=False)
 LATENCY_P99 = Measure(SUITE, "latency-p99", "From enqueue to commit, p99", "ms", more_is_better=False)
 
 _FEWEST, _FEWEST_OF_LARGE = 60, 20  # enough for every connection to have been used
@@ -97,7 +97,7 @@ class IngestSuite:
 
         count = self._paced(name, size, drained)
         drain = visit.drain("ingest", count, size)
-        drips, pause_s = self.plan.drips_of(size)
+        drips, pause_s = self.plan.ingest_drip(size)
         waits_ms = visit.drip("ingest", drips, pause_s, size)
         self._check_stored(name, (asked + count + drips) * size)
         self.doubled[name] = self.doubled.get(name, 0) + drain.doubled

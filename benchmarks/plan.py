@@ -17,14 +17,14 @@ class Plan:
     """At once in one process of the queue suite, but for stock Arq, which has its own default."""
     nap_jobs: int = 10
     ingest_jobs: int = 20
-    drips: int = 100
-    drip_pause_s: float = 0.02
-    """On average, between two jobs of a measured latency; longer for large ones, or they would queue up."""
+    drip_s: float = 4.0
+    """How long jobs drip, one now and then, for one measured latency."""
+    drips_per_s: tuple[int, ...] = (10, 50)
 
-    def drips_of(self, size: int) -> tuple[int, float]:
-        """How many jobs of `size` segments to let drip, and the pause between two in seconds."""
-        pause_s = self.drip_pause_s + size * 0.0005
-        return max(20, round(self.drips * self.drip_pause_s / pause_s)), pause_s
+    def ingest_drip(self, size: int) -> tuple[int, float]:
+        """How many jobs of `size` segments drip, and the mean pause in seconds: large ones must not queue up."""
+        pause_s = 0.1 + size * 0.0004
+        return round(self.drip_s / pause_s), pause_s
 
 
 def default_plan() -> Plan:
@@ -34,4 +34,4 @@ def default_plan() -> Plan:
 
 def quick_plan() -> Plan:
     """To see that everything works: a minute or two."""
-    return Plan(rounds=1, target_s=0.4, processes=(1, 4), segments=(1, 50), drips=20)
+    return Plan(rounds=1, target_s=0.4, processes=(1, 4), segments=(1, 50), drip_s=1.5)

@@ -17,7 +17,7 @@ from benchmarks.visit import Visit, pace
 
 SUITE = "queue"
 DRAIN = Measure(SUITE, "drain", "No-op jobs drained", "jobs/s", more_is_better=True)
-LATENCY = Measure(SUITE, "latency", "From enqueue to start, one job now and then", "ms", more_is_better=False)
+LATENCY = Measure(SUITE, "latency", "From enqueue to start, jobs now and then", "ms", more_is_better=False)
 NAPS = Measure(SUITE, "naps", "Jobs of 50 ms, 10 at once, one process", "jobs/s", more_is_better=True)
 ENQUEUE = Measure(SUITE, "enqueue", "Enqueued, one segment a job", "jobs/s", more_is_better=True)
 COST = Measure(SUITE, "cost", "What a no-op job costs, one process", "", more_is_better=False)
@@ -90,9 +90,10 @@ class QueueSuite:
             self.figures.add(COST, "CPU ms", name, drained.cpu_ms_per_job)
 
     def _latency(self, name: str, visit: Visit) -> None:
-        waits_ms = visit.drip("noop", self.plan.drips, self.plan.drip_pause_s)
-        self.figures.add(LATENCY, "p50", name, percentile(waits_ms, 0.5))
-        self.figures.add(LATENCY, "p99", name, percentile(waits_ms, 0.99))
+        for per_s in self.plan.drips_per_s:
+            waits_ms = visit.drip("noop", round(self.plan.drip_s * per_s), 1 / per_s)
+            self.figures.add(LATENCY, f"p50 at {per_s}/s", name, percentile(waits_ms, 0.5))
+            self.figures.add(LATENCY, f"p99 at {per_s}/s", name, percentile(waits_ms, 0.99))
 
     def _naps(self, name: str, visit: Visit) -> None:
         count = self._paced(name, "naps", lambda count: visit.drain("nap", count).seconds, _FEWEST_NAPS)
