@@ -1,0 +1,94 @@
+"""`stats` counts what is there, for the same price whatever the number of waiting jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.inspection.ground import Ground
+from worker.inspection import pausing
+from worker.inspection.sources import RedisAway
+from worker.inspection.stats import read_stats
+
+
+async def test_each_state_is_counted_where_it_is(ground: Ground) -> None:
+    await ground.worker(running_count=1)
+    waiting = await ground.enqueue_many(5)
+    await ground.claim(waiting[0])
+    await ground.bury(waiting[1], "refused: wrong")
+    await ground.enqueue(ground.ingestion(99), defer_by=3_600)
+    await ground.store_letter("dead-1")
+    await ground.store_letter("dead-2", state="replayed")
+    await ground.ask_for(ground.ingestion(100))
+    job_id = await ground.ask_for(ground.change(2))
+    await ground.sql(
+        "UPDATE outbox SET state = 'parked', awaits = 'meeting', missing = 'm', parked_at = now() WHERE job_id = :id",
+        id=job_id,
+    )
+    stats = await read_stats(ground.sources)
+    (queue,) = stats.queues
+    assert (queue.waiting, queue.due, queue.deferred, queue.running, queue.parked, queue.dead) == (4, 3, 1, 1, 1, 2)
+    assert queue.oldest_due_s is not None
+    assert 0 <= queue.oldest_due_s < 60
+    assert stats.outbox_waiting == 1
+    assert (stats.workers.alive, stats.workers.ready, stats.workers.slots) == (1, 1, 20)
+    assert stats.postgresql is None
+
+
+async def test_rates_and_meetings_come_from_the_ledger(ground: Ground) -> None:
+    fresh = await ground.store_meeting("RECORDING")
+    for number in range(6):
+        await ground.store_ending(f"job-{number}", "superseded" if number == 5 else "applied")
+    stats = await read_stats(ground.sources)
+    assert stats.rates is not None
+    assert stats.rates.by_outcome == {"applied": 5, "superseded": 1}
+    assert stats.rates.per_s == pytest.approx(0.1)
+    assert stats.rates.median_s == pytest.approx(2.0, abs=1.0)
+    assert stats.meetings is not None
+    assert stats.meetings.freshest is not None
+    assert stats.meetings.freshest.meeting_id == fresh
+    assert stats.meetings.freshest.lag_s == pytest.approx(2.0, abs=1.0)
+
+
+async def test_without_postgresql_the_queues_are_counted_and_it_is_said(ground: Ground) -> None:
+    await ground.enqueue_many(3)
+    await ground.take_postgresql_away()
+    stats = await read_stats(ground.sources)
+    (queue,) = stats.queues
+    assert (queue.due, queue.parked) == (3, None)
+    assert (stats.rates, stats.meetings, stats.outbox_waiting) == (None, None, None)
+    assert "reached" in str(stats.postgresql)
+
+
+async def test_without_redis_it_says_which_redis_does_not_answer(ground: Ground) -> None:
+    await ground.take_redis_away()
+    with pytest.raises(RedisAway, match=r"Redis at 127\.0\.0\.1:1 does not answer"):
+        await read_stats(ground.sources)
+
+
+async def test_a_pause_and_its_queue_are_shown_though_nobody_serves_it(ground: Ground) -> None:
+    await pausing.pause(ground.sources, "queue", "other", reason="quiet", actor="ada")
+    stats = await read_stats(ground.sources)
+    assert [(queue.queue, queue.paused) for queue in stats.queues] == [("arq:queue", None), ("other", "quiet")]
+
+
+async def test_a_thousand_waiting_jobs_cost_no_command_more_than_ten(ground: Ground) -> None:
+    await ground.worker()
+    await ground.enqueue_many(10)
+    few = await commands_of(ground, lambda: read_stats(ground.sources))
+    await ground.enqueue_many(990, first=10)
+    many = await commands_of(ground, lambda: read_stats(ground.sources))
+    assert few == many
+    assert not {"keys", "scan", "zscan"} & set(many)
+
+
+async def commands_of(ground: Ground, act: Any) -> dict[str, int]:
+    """How often each command was called meanwhile."""
+    await ground.redis.config_resetstat()
+    await act()
+    stats = await ground.redis.info("commandstats")
+    counted = {name.removeprefix("cmdstat_"): told["calls"] for name, told in stats.items()}
+    return {
+        name: calls for name, calls in counted.items() if not name.startswith(("config", "client", "hello", "info"))
+    }

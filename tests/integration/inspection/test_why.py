@@ -1,0 +1,372 @@
+"""`why` for every state a job can be in: each set up for real, each answered in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from noteflow.domain.value_objects import MeetingState
+from noteflow.infrastructure.queue.codec import serialize
+from tests.integration.inspection.ground import SECRET, WORKER, Ground
+from tests.unit.ops.files import ROOT
+from worker.inspection import pausing
+from worker.inspection.job import read_job
+from worker.inspection.steering import Steering, Verb
+from worker.inspection.why import Why, why
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is set up (answering the job's id), and what is said of it."""
+
+    code: str
+    arrange: Callable[[Ground], Awaitable[str]]
+    says: tuple[str, ...]
+    command: str | None
+
+
+async def deferred(ground: Ground) -> str:
+    await ground.worker()
+    return await ground.enqueue(defer_by=3_600)
+
+
+async def handed_back(ground: Ground) -> str:
+    await ground.worker()
+    job_id = await ground.enqueue(defer_by=20)
+    told = {"error": "noteflow.domain.errors.ConcurrencyConflict", "message": "others were first", "at_ms": 1}
+    await ground.redis.set(f"arq:retry:{job_id}", 2)
+    await ground.redis.rpush(f"arq:errors:{job_id}", msgspec.json.encode(told))
+    return job_id
+
+
+async def handed_back_by_an_outage(ground: Ground) -> str:
+    await ground.worker(ready=False, excuses=["waiting for postgresql"])
+    return await ground.enqueue(defer_by=20)
+
+
+async def next_in_line(ground: Ground) -> str:
+    await ground.worker(running_count=20)
+    return await ground.enqueue()
+
+
+async def in_line(ground: Ground) -> str:
+    await ground.worker()
+    await ground.redis.zadd("arq:queue", {f"earlier-{number}": number + 1 for number in range(3)})
+    return await ground.enqueue()
+
+
+async def redelivered(ground: Ground) -> str:
+    job_id = await next_in_line(ground)
+    await ground.store_ending(job_id)
+    return job_id
+
+
+async def paused_queue(ground: Ground) -> str:
+    await ground.worker()
+    await pausing.pause(ground.sources, "queue", "arq:queue", reason="the disk is full", actor="ada")
+    return await ground.enqueue()
+
+
+async def paused_kind(ground: Ground) -> str:
+    await ground.worker()
+    await pausing.pause(ground.sources, "kind", "ingest_segments", reason="a bad deploy", actor="ada")
+    return await ground.enqueue(defer_by=1)  # where a claim puts it, for the moment
+
+
+async def no_worker(ground: Ground) -> str:
+    return await ground.enqueue()
+
+
+async def only_a_dead_worker(ground: Ground) -> str:
+    await ground.worker(age_s=25)
+    return await ground.enqueue()
+
+
+async def another_queue_is_served(ground: Ground) -> str:
+    await ground.worker(queues=["other"])
+    return await ground.enqueue()
+
+
+async def unknown_function(ground: Ground) -> str:
+    await ground.worker(functions=["change_meeting_state"])
+    job_id = await ground.enqueue()
+    await ground.redis.set(f"arq:unknown:{job_id}", int(time.time() * 1000))
+    return job_id
+
+
+async def running(ground: Ground) -> str:
+    await ground.worker(age_s=4)
+    job_id = await ground.enqueue()
+    await ground.claim(job_id)
+    return job_id
+
+
+async def worker_silent(ground: Ground) -> str:
+    await ground.worker(age_s=20)
+    job_id = await ground.enqueue()
+    await ground.claim(job_id)
+    return job_id
+
+
+async def worker_lost(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await ground.claim(job_id)
+    return job_id
+
+
+async def held_by_stock_arq(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await ground.redis.set(f"arq:in-progress:{job_id}", b"1", px=60_000)
+    return job_id
+
+
+async def held_by_an_operator(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await ground.claim(job_id, "operator:ada:1")
+    return job_id
+
+
+async def lease_over(ground: Ground) -> str:
+    await ground.worker()
+    job_id = await ground.enqueue()
+    await ground.claim(job_id)
+    await ground.redis.delete(f"arq:in-progress:{job_id}")
+    return job_id
+
+
+async def postgresql_away_for_workers(ground: Ground) -> str:
+    await ground.worker(ready=False, excuses=["waiting for postgresql"])
+    return await ground.enqueue()
+
+
+async def workers_stopping(ground: Ground) -> str:
+    await ground.worker(ready=False, excuses=["stopping"])
+    return await ground.enqueue()
+
+
+async def abort_marked(ground: Ground) -> str:
+    await ground.worker()
+    job_id = await ground.enqueue()
+    await ground.redis.zadd("arq:abort", {job_id: 1})
+    return job_id
+
+
+async def payload_missing(ground: Ground) -> str:
+    await ground.worker()
+    job_id = await ground.enqueue()
+    await ground.redis.delete(f"arq:job:{job_id}")
+    return job_id
+
+
+async def half_lost(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await ground.redis.zrem("arq:queue", job_id)
+    return job_id
+
+
+async def parked(ground: Ground) -> str:
+    await ground.store_meeting("RECORDING", sequence=1)
+    job_id = await ground.ask_for(ground.change(3, MeetingState.STOPPED))
+    await ground.sql(
+        "UPDATE outbox SET state = 'parked', awaits = 'sequence', missing = 'state change 1', parked_at = now(),"
+        " due_at = now() + interval '15 min'"
+    )
+    return job_id
+
+
+async def asked_for(ground: Ground) -> str:
+    await ground.worker()
+    return await ground.ask_for(ground.ingestion())
+
+
+async def asked_for_without_workers(ground: Ground) -> str:
+    return await ground.ask_for(ground.ingestion())
+
+
+async def missing(ground: Ground) -> str:
+    job_id = await ground.ask_for(ground.ingestion())
+    await ground.sql("UPDATE outbox SET state = 'dispatched', dispatched_at = now(), due_at = now() + interval '15 s'")
+    return job_id
+
+
+async def dead_in_redis(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await ground.bury(job_id, "refused: segment 0 differs")
+    return job_id
+
+
+async def dead_of_a_foreign_error(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await ground.bury(job_id, f"ValueError: {SECRET}")
+    return job_id
+
+
+async def dead_in_postgresql(ground: Ground) -> str:
+    await ground.store_letter("job-1", "premature: meeting never came")
+    return "job-1"
+
+
+async def died_after_it_was_applied(ground: Ground) -> str:
+    await ground.store_ending("job-1")
+    await ground.store_letter("job-1", "refused: other content")
+    return "job-1"
+
+
+async def dropped(ground: Ground) -> str:
+    await ground.store_letter("job-1")
+    assert (await Steering(ground.sources, "ada").act(Verb.DROP, "job-1")).done
+    return "job-1"
+
+
+async def cancelled(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    assert (await Steering(ground.sources, "ada", "wrong tenant").act(Verb.CANCEL, job_id)).done
+    return job_id
+
+
+async def applied(ground: Ground) -> str:
+    await ground.store_ending("job-1")
+    return "job-1"
+
+
+async def held_already(ground: Ground) -> str:
+    await ground.store_ending("job-1", "already_applied")
+    return "job-1"
+
+
+async def superseded(ground: Ground) -> str:
+    await ground.store_ending("job-1", "superseded")
+    return "job-1"
+
+
+async def change_without_a_number(ground: Ground) -> str:
+    job_id = f"change_meeting_state:{ground.meeting}:RECORDING"
+    await ground.store_ending(f"{job_id}@1750000000000", kind="change_meeting_state")
+    return job_id
+
+
+async def with_result(ground: Ground, success: bool, result: object) -> str:
+    now_ms = int(time.time() * 1000)
+    message = {
+        "t": 1, "f": "ingest_segments", "a": [], "k": {}, "et": now_ms, "s": success, "r": result, "st": now_ms,
+        "ft": now_ms, "q": "arq:queue", "id": "job-1",
+    }  # fmt: skip
+    await ground.redis.set("arq:result:job-1", serialize(message))
+    return "job-1"
+
+
+async def failed(ground: Ground) -> str:
+    return await with_result(ground, False, ValueError(SECRET))
+
+
+async def ended(ground: Ground) -> str:
+    await ground.take_postgresql_away()
+    return await with_result(ground, True, {"outcome": "applied", "detail": {"stored": 1}})
+
+
+async def aborted(ground: Ground) -> str:
+    return await with_result(ground, False, asyncio.CancelledError())
+
+
+async def unknown(ground: Ground) -> str:
+    return "never-heard-of"
+
+
+async def unknown_without_postgresql(ground: Ground) -> str:
+    await ground.take_postgresql_away()
+    return "never-heard-of"
+
+
+async def unknown_without_redis(ground: Ground) -> str:
+    await ground.take_redis_away()
+    return "never-heard-of"
+
+
+async def applied_without_redis(ground: Ground) -> str:
+    await ground.take_redis_away()
+    return await applied(ground)
+
+
+async def waiting_without_postgresql(ground: Ground) -> str:
+    await ground.take_postgresql_away()
+    return await next_in_line(ground)
+
+
+CASES = {
+    "deferred": Case("deferred", deferred, ("deferred until", "in 1 h"), "jobs retry"),
+    "handed back": Case("handed_back", handed_back, ("handed back until", "others were first"), "jobs retry"),
+    "handed back by an outage": Case("postgresql_away", handed_back_by_an_outage, ("PostgreSQL is away",), "check"),
+    "next in line": Case("waiting", next_in_line, ("the next to be claimed", "20 of 20 slots"), "jobs stats"),
+    "in line": Case("waiting", in_line, ("behind 3 due jobs",), "jobs stats"),
+    "redelivered": Case("waiting", redelivered, ("applied at", "nothing will change"), "jobs stats"),
+    "paused queue": Case("paused", paused_queue, ("paused by ada", "disk is full"), "jobs resume queue arq:queue"),
+    "paused kind": Case("paused", paused_kind, ("a bad deploy",), "jobs resume kind ingest_segments"),
+    "no worker": Case("no_worker", no_worker, ("no live worker serves arq:queue",), "run"),
+    "a dead worker": Case("no_worker", only_a_dead_worker, ("the last one beat 25 s ago",), "run"),
+    "another queue": Case("no_worker", another_queue_is_served, ("no live worker serves arq:queue",), "run"),
+    "unknown function": Case(
+        "unknown_function", unknown_function, ("knows its function ingest_segments",), "jobs work"
+    ),
+    "running": Case("running", running, (f"held by worker {WORKER}", "last beat 4"), "jobs cancel"),
+    "worker silent": Case("worker_silent", worker_silent, ("silent", "last beat 20 s ago"), "jobs workers"),
+    "worker lost": Case("worker_lost", worker_lost, ("no record any more", "another claims it"), "jobs workers"),
+    "stock worker": Case("running", held_by_stock_arq, ("a stock Arq worker",), "jobs cancel"),
+    "operator": Case("operator", held_by_an_operator, ("an operator's command",), None),
+    "lease over": Case("lease_over", lease_over, ("never ended", "due again"), None),
+    "postgresql away": Case("postgresql_away", postgresql_away_for_workers, ("PostgreSQL is away: 1 worker",), "check"),
+    "stopping": Case("not_ready", workers_stopping, ("no worker of arq:queue is ready: stopping",), "jobs workers"),
+    "abort marked": Case("abort_marked", abort_marked, ("the next claim ends it",), None),
+    "payload missing": Case("payload_missing", payload_missing, ("payload is gone",), "jobs drop"),
+    "half lost": Case("half_lost", half_lost, ("stands in no queue",), "jobs retry"),
+    "parked": Case("parked", parked, ("parked since", "state change 2 of meeting", "in 15 min"), "jobs meeting"),
+    "asked for": Case("outbox", asked_for, ("is not in Redis yet", "within seconds"), "jobs workers"),
+    "asked for, no worker": Case("outbox", asked_for_without_workers, ("no worker is alive",), "run"),
+    "missing": Case("missing", missing, ("is not there any more",), "jobs retry"),
+    "dead in redis": Case("dead", dead_in_redis, ("because refused: segment 0 differs",), "jobs dead replay"),
+    "dead of a foreign error": Case("dead", dead_of_a_foreign_error, ("because ValueError",), "jobs dead replay"),
+    "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
+    "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),
+    "dropped": Case("dropped", dropped, ("was dropped by ada",), "jobs dead show"),
+    "cancelled": Case("dead", cancelled, ("because cancelled by ada: wrong tenant",), "jobs dead replay"),
+    "applied": Case("applied", applied, ("was applied at", WORKER, "in attempt 2", "2 s after"), None),
+    "held already": Case("already_applied", held_already, ("held already",), None),
+    "superseded": Case("superseded", superseded, ("had overtaken it",), None),
+    "change without a number": Case("applied", change_without_a_number, ("was applied at",), None),
+    "failed": Case("failed", failed, ("failed at", "ValueError"), "jobs dead ls"),
+    "aborted": Case("aborted", aborted, ("was aborted at",), None),
+    "only its result": Case("applied", ended, ("ended at", "PostgreSQL is away"), None),
+    "unknown": Case("unknown", unknown, ("never enqueued, or it ended and was pruned",), None),
+    "unknown, no postgresql": Case("unknown", unknown_without_postgresql, ("which PostgreSQL would tell",), None),
+    "unknown, no redis": Case("unknown", unknown_without_redis, ("does not answer", "cannot be told"), None),
+    "applied, no redis": Case("applied", applied_without_redis, ("was applied at", "Redis is away"), None),
+    "waiting, no postgresql": Case("waiting", waiting_without_postgresql, ("next", "PostgreSQL is away"), "jobs stats"),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+async def test_why_says_in_one_sentence_what_holds_a_job_up_and_what_would_change_it(
+    case: Case, ground: Ground
+) -> None:
+    answer = await ask(ground, await case.arrange(ground))
+    assert answer.code == case.code, answer.sentence
+    said = answer.sentence.casefold()
+    assert [words for words in case.says if words.casefold() not in said] == [], answer.sentence
+    assert (answer.command is None) == (case.command is None), answer.command
+    assert (answer.command or "").startswith(case.command or "")
+    assert SECRET not in answer.sentence
+    assert answer.sentence[0].isupper()
+    assert answer.sentence.rstrip(")").endswith(".")
+
+
+def test_every_code_is_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "inspection.md").read_text()
+    assert [case.code for case in CASES.values() if f"`{case.code}`" not in page] == []
+
+
+async def ask(ground: Ground, job_id: str) -> Why:
+    return why(*await read_job(ground.sources, job_id))
