@@ -46,7 +46,7 @@ class Parking:
 
     async def park(self, job: ParkedJob, why: Premature) -> None:
         """Let the job wait. Parked again, it waits from its first time on."""
-        now, patience = func.clock_timestamp(), timedelta(seconds=job.patience_s)
+        now, patience = func.statement_timestamp(), timedelta(seconds=job.patience_s)
         reasons: dict[str, Any] = {
             "state": "parked",
             "awaits": why.awaits.value,

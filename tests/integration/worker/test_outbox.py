@@ -24,16 +24,8 @@ from worker.outbox.dispatching import MOST_ROWS, dispatch_due
 from worker.outbox.epoch import notice_loss
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from noteflow.domain.commands import Command
     from noteflow.infrastructure.queue.dispatch import KeptJob
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as redis:
-        yield redis
 
 
 async def queued(redis: Redis) -> list[str]:
