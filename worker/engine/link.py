@@ -193,12 +193,18 @@ class Link:
         return answers
 
     async def _execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        if len(commands) == 1:
+        try:
+            if len(commands) > 1:
+                return await converse(self._pool().connection_pool, commands)
             try:
                 return [await self._pool().execute_command(*commands[0])]
             except ResponseError as error:
                 return [error]
-        return await converse(self._pool().connection_pool, commands)
+        except RuntimeError as error:
+            # uvloop's word for a connection that was closed between redis-py's look at it and its writing.
+            if "the handler is closed" not in str(error):
+                raise
+            raise ConnectionError("the connection was closed under our hands") from error
 
     def _claim_call(self, request: Request) -> wire.Call:
         # A server that hung may come to this call after we gave up on it: it must take nothing then.
