@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from noteflow.infrastructure.queue.keys import DEAD_LETTERS
 from tests.chaos.acknowledged import AcknowledgedFile
-from tests.chaos.effects import effects_in, prepare
+from tests.chaos.effects import ask, effects_in, prepare
 from tests.chaos.figures import Figures, figures_of
 from tests.chaos.fleet import BRISK, supervised
 from tests.chaos.judge import Verdict, judge
@@ -89,8 +89,7 @@ async def run_chaos(
                 own_exits = [pid for pid in account.pids() if not alive(pid) and pid not in nemesis.ended]
             finally:
                 watching.cancel()
-    async with Redis.from_url(redis.url()) as client:
-        dead_letters = int(await client.zcard(DEAD_LETTERS))
+    dead_letters = await _dead_letters(database_url, redis.url())
     return Report(
         judge(file.read(), await effects_in(database_url)),
         figures_of(account.read_on(), nemesis.deaths),
@@ -115,3 +114,10 @@ async def _peace(database_url: str, redis_url: str) -> float:
     while time.monotonic() - start_s < PEACE_S and not await is_quiet(database_url, redis_url):
         await asyncio.sleep(0.1)
     return time.monotonic() - start_s
+
+
+async def _dead_letters(database_url: str, redis_url: str) -> int:
+    async with Redis.from_url(redis_url) as client:
+        in_redis = int(await client.zcard(DEAD_LETTERS))
+    (moved,) = await ask(database_url, "SELECT count(*) AS number FROM dead_letters")
+    return in_redis + int(moved["number"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from noteflow.domain.commands import Command
     from tests.chaos.scene import Scene
     from tests.chaos.witness import Point
+
+SHORT = {
+    "DATABASE_LOCK_TIMEOUT_S": "0.5",
+    "DATABASE_COMMAND_TIMEOUT_S": "1",
+    "DATABASE_POOL_TIMEOUT_S": "0.5",
+    "RETRY_BUDGET_S": "1",
+    "JOB_TIMEOUT_S": "3",
+}
 
 
 @pytest.mark.parametrize(("kind", "point"), [("move", "committing"), ("batch", "committed")])
@@ -44,6 +53,22 @@ async def test_a_worker_that_slept_past_its_lease_changes_nothing_when_it_wakes(
     assert verdict.is_clean, verdict.crimes
     assert (await scene.effects()).writes.items() >= before.writes.items()
     assert await _left_of(scene, job) == left
+
+
+async def test_a_job_whose_only_worker_slept_past_the_jobs_timeout_is_run_again(scene: Scene) -> None:
+    trap = scene.trap("committing", signal.SIGSTOP)
+    jobs = await scene.enqueue(scene.batch(), scene.move())
+
+    with scene.workers(1, **SHORT) as pids:
+        await scene.caught(trap)
+        await asyncio.sleep(float(SHORT["JOB_TIMEOUT_S"]) + 1.0)  # the fault itself: nothing can tell when it is over
+        scene.resume(pids[0])
+        await scene.ended(*jobs)
+        await scene.peace()
+
+    assert "CancelledError" in [line.detail for line in scene.account.read_on() if line.point == "ended"]
+    verdict = await scene.verdict()
+    assert verdict.is_clean, verdict.crimes
 
 
 async def test_the_same_job_delivered_three_times_two_of_them_at_once_is_applied_once(scene: Scene) -> None:
