@@ -47,12 +47,11 @@ async def _serve(settings: Settings) -> None:
 
 async def _serve_with_pages(settings: Settings, listen: Listen) -> None:
     # Imported here, so that a worker without pages starts a quarter of a second sooner.
-    from prometheus_client import CollectorRegistry
-
     from worker.http.pages import pages_of
     from worker.telemetry.jobs import JobMetrics
+    from worker.telemetry.registry import new_registry
 
-    registry = CollectorRegistry()
+    registry = new_registry()
     metrics = JobMetrics(registry, handlers())
     worker = _worker(settings, metrics, metrics.recorded)
     async with pages_of(worker, registry, listen, settings, logger()):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, ProcessCollector
 from structlog.typing import FilteringBoundLogger
 
 from worker.engine.worker import Worker
@@ -28,8 +28,6 @@ async def pages_of(
     fleet = FleetMetrics(registry)
     OwnState(registry, worker, reachable)
     ProcessCollector(registry=registry)
-    # Half as much again, of gauges that nobody reads.
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     async with open_probes(settings, reachable) as probes:
 
         async def why_not_ready() -> list[str]:

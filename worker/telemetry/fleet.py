@@ -93,7 +93,7 @@ class _Families:
         self.letters = gauge("dead_letters", "Jobs that will not be tried again by themselves.", "queue")
         self.events = counter(
             "dead_letter_events",
-            "Dead letters in Redis that were buried, evicted, replayed, dropped, since it last lost its data.",
+            "Dead letters that Redis saw buried, evicted, replayed, dropped or moved to PostgreSQL.",
             "event",
         )
         self.outbox = gauge("outbox_rows", "Rows of the outbox: waiting for the relay, or dispatched.", "state")
