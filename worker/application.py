@@ -19,6 +19,7 @@ from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWor
 from worker.dead_letters import LetterMover
 from worker.executor import Executor
 from worker.frozen_sessions import FrozenSessions
+from worker.inspection.acts_mover import keep_moving_acts
 from worker.logs import logger
 from worker.outbox import Relay
 from worker.parker import Parker
@@ -63,6 +64,7 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
         asyncio.create_task(Relay(engine, redis, logger()).run(), name="outbox relay"),
         asyncio.create_task(LetterMover(engine, redis, logger()).run(), name="dead letters' mover"),
         asyncio.create_task(frozen.run(), name="frozen sessions"),
+        asyncio.create_task(keep_moving_acts(engine, redis), name="operators' acts"),
     ]
     try:
         session_factory = create_session_factory(engine)

@@ -64,6 +64,8 @@ class Health:
             "queues": list(worker.queues),
             "functions": sorted(worker.functions),
             "max_jobs": worker.max_jobs,
+            "lease_s": worker.options.lease_s,
+            "beat_s": worker.options.beat_s,
             "running": [claim.job_id for claim in running[:_RUNNING_SHOWN]],
             "running_count": len(running),
             "complete": worker.jobs_complete,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence import dead_letter_acts
 from noteflow.infrastructure.queue import keys
+from worker.dead_letters import LetterMover
 from worker.engine.dead_letters import DeadLetters, Replayed
 from worker.inspection.acted import Acted
 from worker.inspection.acts import Act, record
-from worker.inspection.letters import Letter
+from worker.inspection.letters import Letter, letters_of
 from worker.inspection.sources import PostgresAway, Sources
+
+_MOVES = 50
+"""Of a hundred letters each, the oldest first; a longer backlog is left to the workers."""
 
 _CAME_OF = {
     "replayed": "asked for again",
@@ -23,6 +31,7 @@ _CAME_OF = {
 
 async def replay(sources: Sources, letter: Letter, actor: str, note: str | None, *, body: bytes | None = None) -> Acted:
     """Have the job run again, under its id; `body` replaces its payload. Raises PostgresAway or RedisAway."""
+    letter = await _moved(sources, letter)
     if letter.id is None:
         return await _replay_in_redis(sources, letter, actor, note, body)
     try:
@@ -40,6 +49,7 @@ async def replay(sources: Sources, letter: Letter, actor: str, note: str | None,
 
 async def drop(sources: Sources, letter: Letter, actor: str, note: str | None) -> Acted:
     """Put the letter aside for good. Raises PostgresAway or RedisAway."""
+    letter = await _moved(sources, letter)
     if letter.id is None:
         dropped = await sources.answer(DeadLetters(sources.redis).drop(letter.job_id))
         if dropped:
@@ -50,6 +60,31 @@ async def drop(sources: Sources, letter: Letter, actor: str, note: str | None) -
         except (Unavailable, SQLAlchemyError) as error:
             raise PostgresAway(str(error)) from error
     return Acted(letter.job_id, dropped, "put aside" if dropped else _CAME_OF["missing"])
+
+
+async def _moved(sources: Sources, letter: Letter) -> Letter:
+    """The letter as PostgreSQL keeps it, if that answers; as it is in Redis, if not.
+
+    A worker may be moving it just now: were it replayed in Redis meanwhile, it would stay dead in PostgreSQL.
+    """
+    mover = LetterMover(sources.engine, sources.redis, _silence())
+    for _ in range(_MOVES):
+        if letter.id is not None or sources.postgresql_problem is not None:
+            return letter
+        try:
+            found = await mover.move_some()
+        except (Unavailable, SQLAlchemyError):
+            return letter
+        kept = (each for each in await letters_of(sources, letter.job_id) if each.state == "dead")
+        letter = next(kept, letter)
+        if not found:
+            return letter
+    return letter
+
+
+def _silence() -> Any:
+    """What the mover tells belongs into a worker's log, not into the output of a command."""
+    return structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 async def _replay_in_redis(sources: Sources, letter: Letter, actor: str, note: str | None, body: bytes | None) -> Acted:
