@@ -12,10 +12,11 @@ from arq.connections import RedisSettings, create_pool
 from redis.asyncio import SSLConnection as AsyncSSLConnection
 from redis.asyncio import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.sentinel import Sentinel
 
 from worker.engine.outage import UNREACHABLE, Backoff
+from worker.engine.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,31 @@ async def open_pool(worker: Worker) -> ArqRedis:
             # Arq logs each of its retries; once is enough.
             settings = replace(settings or RedisSettings(), conn_retries=0)
             await asyncio.sleep(backoff.next_s())
+
+
+async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
+    """Run script calls in one go, teaching a server that does not know them those of `names`.
+
+    Returns their answers in order, an error of the server among them as a value.
+    """
+    answers = await _execute(pool, commands)
+    unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if unknown:
+        for name in names:
+            await pool.script_load(script(name).text)
+        # Only these: a claim that was answered must not be made twice.
+        for i, answer in zip(unknown, await _execute(pool, [commands[i] for i in unknown]), strict=True):
+            answers[i] = answer
+    return answers
+
+
+async def _execute(pool: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
+    if len(commands) > 1:
+        return await converse(pool.connection_pool, commands)
+    try:
+        return [await pool.execute_command(*commands[0])]
+    except ResponseError as error:
+        return [error]
 
 
 async def converse(pool: ConnectionPool, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -54,11 +54,3 @@ def arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     shown = [_curt.repr(value) for value in args[:DEFAULT_CURTAIL]]
     shown += [f"{name}={_curt.repr(value)}" for name, value in sorted(kwargs.items())[:DEFAULT_CURTAIL]]
     return truncate(", ".join(shown))
-
-
-def start_line(*, age_s: float, ref: str, call: str, tries: int, late_ms: float) -> str:
-    """Return the line of a job's start."""
-    extra = f" try={tries}" if tries > 1 else ""
-    if late_ms > 1200:
-        extra += f" delayed={late_ms / 1000:0.2f}s"
-    return f"{age_s:6.2f}s → {ref}({call}){extra}"

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from worker.engine import wire
+from worker.engine.backlog import Backlog
 from worker.engine.claims import Batch, Settlement, Status
-from worker.engine.connections import converse
+from worker.engine.connections import call_scripts
 from worker.engine.outage import UNREACHABLE, Backoff, Outage
 from worker.engine.scripts import script
 
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from worker.engine.wire import Request
 
 logger = logging.getLogger("worker.engine")
-
-GROUP: Final = 200
-"""At most so many endings in one call: longer would keep the server from others."""
-
-GROUP_BYTES: Final = 8 * 1024 * 1024
 
 
 class Link:
@@ -54,7 +49,7 @@ class Link:
         self._worker_id = worker_id
         self._options = options
         self._outage = outage
-        self._waiting: deque[Settlement] = deque()
+        self._waiting = Backlog()
         self._request: tuple[Request, asyncio.Future[Batch]] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._tokens = count(1)
@@ -101,8 +96,7 @@ class Link:
             self._pump.cancel()
             await asyncio.wait([self._pump])
             self._pump = None
-        while self._waiting:
-            self._waiting.popleft().settle(Status.UNSENT)
+        self._waiting.give_up()
 
     async def drop_idle_connections(self) -> None:
         """Connect anew: what one connection met, idle ones would meet too, each after a time-out of its own."""
@@ -115,14 +109,14 @@ class Link:
     async def _talk(self) -> None:
         backoff = Backoff()
         while self._waiting or self._request:
-            group = self._next_group()
+            group = self._waiting.next_group()
             request, self._request = self._request, None
             try:
                 await self._turn(group, request)
                 backoff.reset()
             except UNREACHABLE as error:
                 self._outage.failed(error)
-                self._put_back(group)
+                self._waiting.put_back(group)
                 if not isinstance(error, ResponseError):
                     await self.drop_idle_connections()
                 if self._waiting:
@@ -131,16 +125,8 @@ class Link:
                 logger.exception("a group of endings could not be sent, trying them one by one")
                 await self._isolate(group)
             except BaseException:
-                self._put_back(group)
+                self._waiting.put_back(group)
                 raise
-
-    def _next_group(self) -> list[Settlement]:
-        group: list[Settlement] = []
-        size = 0
-        while self._waiting and len(group) < GROUP and size < GROUP_BYTES:
-            group.append(self._waiting.popleft())
-            size += group[-1].size
-        return group
 
     async def _isolate(self, group: list[Settlement]) -> None:
         """Record what can be recorded; one ending that cannot be written must not hold up the others."""
@@ -148,13 +134,10 @@ class Link:
             try:
                 await self._turn([settlement], None)
             except UNREACHABLE:
-                self._put_back([settlement])
+                self._waiting.put_back([settlement])
             except Exception:
                 logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
                 settlement.settle(Status.UNSENT)
-
-    def _put_back(self, group: list[Settlement]) -> None:
-        self._waiting.extendleft(s for s in reversed(group) if s.status is None)
 
     async def _turn(self, group: list[Settlement], request: tuple[Request, asyncio.Future[Batch]] | None) -> None:
         calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
@@ -182,29 +165,7 @@ class Link:
 
     async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         async with asyncio.timeout(self._options.command_timeout_s):
-            answers = await self._execute(commands)
-            unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if unknown:
-                for name in wire.SCRIPTS:
-                    await self._pool().script_load(script(name).text)
-                # Only these: a claim that was answered must not be made twice.
-                for i, answer in zip(unknown, await self._execute([commands[i] for i in unknown]), strict=True):
-                    answers[i] = answer
-        return answers
-
-    async def _execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        try:
-            if len(commands) > 1:
-                return await converse(self._pool().connection_pool, commands)
-            try:
-                return [await self._pool().execute_command(*commands[0])]
-            except ResponseError as error:
-                return [error]
-        except RuntimeError as error:
-            # uvloop's word for a connection that was closed between redis-py's look at it and its writing.
-            if "the handler is closed" not in str(error):
-                raise
-            raise ConnectionError("the connection was closed under our hands") from error
+            return await call_scripts(self._pool(), commands, wire.SCRIPTS)
 
     def _claim_call(self, request: Request) -> wire.Call:
         # A server that hung may come to this call after we gave up on it: it must take nothing then.

@@ -114,20 +114,24 @@ class Watcher:
             ahead_s = wait_s if wait_s > 0 else self._idle_poll_s
             if await self._pushed_within(connection, min(ahead_s, self._idle_poll_s)):
                 self._in_vain = False
-                await self._gather()
+                if self._is_lonely_call():
+                    self._call(armed=False)
+                else:
+                    await asyncio.sleep(self._gap_s)
             elif wait_s <= self._idle_poll_s:
                 self._call()
 
-    async def _gather(self) -> None:
-        """Answer a lonely call at once, and of many in a row only a few: other workers' endings call us too."""
-        now = time.monotonic()
-        if now - self._last_call < _LONGEST_GAP_S:
-            await asyncio.sleep(self._gap_s)
-        self._last_call = now
+    def _is_lonely_call(self) -> bool:
+        """Tell whether to claim at once rather than look first: not when calls come in a row.
 
-    def _call(self) -> None:
+        Those are for the most part other workers' claims and endings, which leave nothing to be had.
+        """
+        before, self._last_call = self._last_call, time.monotonic()
+        return self._last_call - before > _LONGEST_GAP_S
+
+    def _call(self, *, armed: bool = True) -> None:
         self._hungry.clear()
-        self._has_called = True
+        self._has_called = armed
         self._due()
 
     async def _arm(self, connection: AbstractConnection) -> float:
