@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from redis.asyncio import ConnectionPool, Redis
 
-from worker.engine.link import Link
-from worker.engine.options import Options
-from worker.engine.outage import UNREACHABLE, Outage
+from worker.engine.connections import call_scripts
+from worker.engine.outage import UNREACHABLE
 
 uvloop = pytest.importorskip("uvloop", reason="there is none for Windows") if sys.platform != "win32" else None
 
@@ -33,9 +32,8 @@ def test_a_worker_takes_it_for_an_outage(redis_url: str, commands: list[tuple[st
     async def scenario() -> None:
         pool = ClosesUnderOurHands.from_url(redis_url)
         redis: Any = Redis(connection_pool=pool)
-        link = Link(lambda: redis, ("arq:queue",), "worker", Options(), Outage())
         with pytest.raises(UNREACHABLE):
-            await link._execute(list(commands))
+            await call_scripts(redis, list(commands), ())
         await redis.aclose()
         await pool.disconnect()
 

@@ -79,12 +79,18 @@ async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequen
 
 
 async def _execute(pool: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
-    if len(commands) > 1:
-        return await converse(pool.connection_pool, commands)
     try:
-        return [await pool.execute_command(*commands[0])]
-    except ResponseError as error:
-        return [error]
+        if len(commands) > 1:
+            return await converse(pool.connection_pool, commands)
+        try:
+            return [await pool.execute_command(*commands[0])]
+        except ResponseError as error:
+            return [error]
+    except RuntimeError as error:
+        # uvloop's word for a connection that was closed between redis-py's look at it and its writing.
+        if "the handler is closed" not in str(error):
+            raise
+        raise ConnectionError("the connection was closed under our hands") from error
 
 
 async def converse(pool: ConnectionPool, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
