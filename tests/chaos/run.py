@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PRODUCT = "tests.chaos.worker"
 NAIVE = "tests.chaos.naive"
 WORKERS = 3
-LEASE_S = 3.0
+LEASE_S = 2.0
 COMMANDS_A_SECOND = 60.0
 PEACE_S = 90.0
 """After the last fault the queue must be empty within this time; what is not done by then is lost."""

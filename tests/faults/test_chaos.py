@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.plan import make_plan
+from tests.chaos.plan import Fault, Kind, Plan, make_plan
 from tests.chaos.run import NAIVE, PRODUCT, Progress, Report, run_chaos
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.chaos.plan import Plan
     from tests.conftest import OwnPostgres, OwnRedis
 
 
-async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_ten_seconds_of_chaos(
+async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_some_seconds_of_chaos(
     own_postgres: OwnPostgres, own_redis: OwnRedis, tmp_path: Path
 ) -> None:
-    report = await _run(make_plan(4, 10.0, faults_a_second=1.6), PRODUCT, own_postgres, own_redis, tmp_path)
+    report = await _run(make_plan(4, 8.0, faults_a_second=1.6), PRODUCT, own_postgres, own_redis, tmp_path)
 
     assert report.verdict.is_clean, report.verdict.crimes
     assert report.own_exits == 0
@@ -29,7 +28,14 @@ async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_ten_seconds_of_ch
 async def test_the_judge_finds_naive_handlers_guilty_of_everything(
     own_postgres: OwnPostgres, own_redis: OwnRedis, tmp_path: Path
 ) -> None:
-    report = await _run(make_plan(4, 6.0, faults_a_second=2.5), NAIVE, own_postgres, own_redis, tmp_path)
+    faults = (
+        Fault(0.8, Kind.KILL_AFTER_COMMIT, 0),
+        Fault(1.6, Kind.POSTGRES_IMMEDIATE, 0),
+        Fault(2.4, Kind.CUT_BEFORE_BATCH, 0),
+        Fault(2.8, Kind.KILL_AFTER_COMMIT, 0),
+        Fault(3.2, Kind.TERMINATE_BACKENDS, 0),
+    )
+    report = await _run(Plan(4, 4.0, faults), NAIVE, own_postgres, own_redis, tmp_path)
 
     verdict = report.verdict
     assert verdict.lost
