@@ -8,12 +8,22 @@ import random
 import time
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 logger = logging.getLogger("worker.engine")
 
 UNREACHABLE: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError, EOFError)
 """What any call to Redis may raise that waiting can cure: also a full, read-only, loading or hung server."""
+
+
+_PASSING: Final = ("LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the server as a whole is away, rather than one command refused (a wrong type, a missing right)."""
+    if isinstance(error, ReadOnlyError | OutOfMemoryError):
+        return True
+    return not isinstance(error, ResponseError) or str(error).startswith(_PASSING)
 
 
 class Outage:
@@ -36,7 +46,13 @@ class Outage:
 
     def failed(self, error: BaseException) -> None:
         """Report an error of the connection or the server."""
-        self.last_error = f"{type(error).__name__}: {error}"[:300]
+        told = f"{type(error).__name__}: {error}"[:300]
+        if not is_outage(error):
+            if told != self.last_error:
+                logger.error("redis refuses a command: %s", told)
+            self.last_error = told
+            return
+        self.last_error = told
         if self.since is None:
             self.since = time.monotonic()
             self.count += 1

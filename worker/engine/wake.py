@@ -27,6 +27,7 @@ logger = logging.getLogger("worker.engine")
 
 _SHORTEST_GAP_S = 0.002
 _LONGEST_GAP_S = 0.02
+_ROW_S = 0.005
 
 
 class Watcher:
@@ -127,7 +128,7 @@ class Watcher:
         Those are for the most part other workers' claims and endings, which leave nothing to be had.
         """
         before, self._last_call = self._last_call, time.monotonic()
-        return self._last_call - before > _LONGEST_GAP_S
+        return self._last_call - before > _ROW_S
 
     def _call(self, *, armed: bool = True) -> None:
         self._hungry.clear()

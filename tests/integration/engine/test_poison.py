@@ -251,6 +251,7 @@ async def test_shared_keys_of_the_wrong_type_do_not_stop_the_queue(
     async with serving(worker):
         await eventually(lambda: worker.jobs_complete == 1)
         await eventually(lambda: redis.exists("arq:result:ok"))
+    assert worker.outage.count == 0
 
 
 async def test_a_lease_without_an_end_blocks_nobody(redis: ArqRedis, make_worker: MakeWorker) -> None:
