@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from worker.cli import check, demo, ingest, migrate, run, settings
+from worker.cli import check, demo, ingest, migrate, prune, reconcile, run, settings
 from worker.cli.jobs import create_jobs_app
 
 
@@ -23,5 +23,7 @@ def create_app() -> typer.Typer:
     app.command("ingest")(ingest.ingest)
     app.command("settings")(settings.show)
     app.command("check")(check.check)
+    app.command("reconcile")(reconcile.reconcile)
+    app.command("prune")(prune.prune)
     app.add_typer(create_jobs_app(), name="jobs")
     return app

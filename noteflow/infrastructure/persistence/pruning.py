@@ -1,0 +1,86 @@
+"""Delete what is old of the ledger and of the dead letters that were dealt with: a little at a time, and commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from noteflow.infrastructure.persistence.faults import translated
+
+PAGE = 2_000
+
+MayComeAgain = Callable[[Sequence[str]], Awaitable[set[str]]]
+"""Of job ids, those whose jobs may still be delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one page came to: how many rows were looked at, and how many of them are gone."""
+
+    seen: int
+    gone: int
+
+
+async def count_prunable(engine: AsyncEngine, before: datetime) -> tuple[int, int]:
+    """How many rows of the ledger, and how many letters, are older."""
+    with translated():
+        async with engine.connect() as connection:
+            row = (await connection.execute(text(_COUNT), {"before": before})).one()
+            return row.entries, row.letters
+
+
+async def prune_ledger(engine: AsyncEngine, before: datetime, may_come_again: MayComeAgain) -> AsyncIterator[Pruned]:
+    """Delete rows that were committed before, each page in a transaction of its own.
+
+    The row of a job that may still be delivered stays: it is what keeps another run from taking effect.
+    """
+    after = {"committed_at": datetime.min.replace(tzinfo=before.tzinfo), "job_id": ""}
+    while True:
+        with translated():
+            async with engine.begin() as connection:
+                rows = (await connection.execute(text(_OLD), {"before": before, "most": PAGE, **after})).all()
+            if not rows:
+                return
+            kept = await may_come_again([name for row in rows for name in (row.job_id, row.plain_id)])
+            going = [row.job_id for row in rows if not {row.job_id, row.plain_id} & kept]
+            async with engine.begin() as connection:
+                deleted = await connection.execute(text(_DELETE), {"job_ids": going, "before": before})
+        yield Pruned(len(rows), deleted.rowcount)
+        after = {"committed_at": rows[-1].committed_at, "job_id": rows[-1].job_id}
+
+
+async def prune_letters(engine: AsyncEngine, before: datetime) -> AsyncIterator[Pruned]:
+    """Delete letters that were replayed or dropped before, and what was done with them. The dead stay."""
+    while True:
+        with translated():
+            async with engine.begin() as connection:
+                gone = (await connection.execute(text(_DELETE_LETTERS), {"before": before, "most": PAGE})).rowcount
+        if not gone:
+            return
+        yield Pruned(gone, gone)
+
+
+_DEALT_WITH = """
+    FROM dead_letters WHERE state <> 'dead' AND died_at < :before AND NOT EXISTS (
+        SELECT FROM dead_letter_acts WHERE dead_letter_id = dead_letters.id AND acted_at >= :before)
+"""
+_COUNT = f"""
+    SELECT (SELECT count(*) FROM job_ledger WHERE committed_at < :before) AS entries,
+           (SELECT count(*) {_DEALT_WITH}) AS letters
+"""  # noqa: S608  # of our own words only
+# A state change without a number stands there under its id, an @, and the moment at which it was enqueued.
+_OLD = """
+    SELECT job_id, regexp_replace(job_id, '@\\d+$', '') AS plain_id, committed_at FROM job_ledger
+    WHERE committed_at < :before AND (committed_at, job_id) > (:committed_at, :job_id)
+    ORDER BY committed_at, job_id LIMIT :most
+"""
+# Looked at once more: the outbox may have asked for one of them meanwhile.
+_DELETE = """
+    DELETE FROM job_ledger WHERE job_id = ANY (:job_ids) AND committed_at < :before AND NOT EXISTS (
+        SELECT FROM outbox WHERE outbox.job_id IN (job_ledger.job_id, regexp_replace(job_ledger.job_id, '@\\d+$', '')))
+"""
+_DELETE_LETTERS = f"DELETE FROM dead_letters WHERE id IN (SELECT id {_DEALT_WITH} LIMIT :most)"  # noqa: S608

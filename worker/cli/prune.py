@@ -1,0 +1,111 @@
+"""`python -m worker prune`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from redis.asyncio import Redis
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from noteflow.domain.errors import NoteflowError
+from noteflow.infrastructure.persistence.pruning import Pruned, count_prunable, prune_ledger, prune_letters
+from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+from worker.cli.reading import read_settings
+from worker.inspection.sources import open_sources
+from worker.settings import Settings
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+EXIT_STOPPED = 130
+LEAST = timedelta(days=1)
+"""A worker that was frozen for hours may wake and finish a job that another has finished: it must find the row."""
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def prune(
+    older_than: Annotated[str, typer.Option(help="How old: 30d, 720h, 5w. At least a day.")] = "30d",
+) -> None:
+    """Delete old rows of the ledger, and old dead letters that were replayed or dropped.
+
+    Small transactions, so that nobody waits; it may be interrupted at any time, and said again. A row whose job still
+    waits, in Redis or in the outbox, stays. Ends with 1 if a server is away.
+    """
+    age = _age(older_than)
+    if age is None or age < LEAST:
+        typer.echo(f"prune: --older-than must be at least a day, as in 30d, 48h or 5w, not {older_than!r}", err=True)
+        raise typer.Exit(EXIT_REFUSED)
+    settings = read_settings()
+    tally = _Tally()
+    try:
+        asyncio.run(_prune(settings, datetime.now(UTC) - age, tally))
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {tally}. Say it again for the rest.")
+        raise typer.Exit(EXIT_STOPPED) from None
+    except NoteflowError as error:
+        typer.echo(f"prune: {error}; {tally}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    typer.echo(f"{tally}.")
+
+
+class _Tally:
+    """How much is gone, and how much stayed because it may still be needed."""
+
+    def __init__(self) -> None:
+        self.entries = self.letters = self.kept = 0
+
+    def __str__(self) -> str:
+        kept = f"; {self.kept} rows stay, their jobs may still be delivered" if self.kept else ""
+        return f"{self.entries} rows of the ledger and {self.letters} dead letters are gone{kept}"
+
+
+async def _prune(settings: Settings, before: datetime, tally: _Tally) -> None:
+    async with open_sources(settings) as sources:
+
+        async def may_come_again(job_ids: Sequence[str]) -> set[str]:
+            return await _in_redis(sources.redis, job_ids)
+
+        entries, letters = await count_prunable(sources.engine, before)
+        with _progress() as progress:
+            ledger = progress.add_task("ledger", total=entries)
+            async for page in _told(progress, ledger, prune_ledger(sources.engine, before, may_come_again)):
+                tally.entries += page.gone
+                tally.kept += page.seen - page.gone
+            aside = progress.add_task("dead letters", total=letters)
+            async for page in _told(progress, aside, prune_letters(sources.engine, before)):
+                tally.letters += page.gone
+
+
+async def _told(progress: Progress, task: TaskID, pages: AsyncIterator[Pruned]) -> AsyncIterator[Pruned]:
+    async for page in pages:
+        progress.advance(task, page.seen)
+        yield page
+
+
+async def _in_redis(redis: Redis, job_ids: Sequence[str]) -> set[str]:
+    """Those whose payload, or lease, is still there."""
+    try:
+        async with redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.exists(keys.job(job_id), keys.in_progress(job_id))
+            answers = await pipe.execute()
+    except REDIS_FAILURES as error:
+        raise unavailable(error, "the queue's address") from without_arguments(error)
+    return {job_id for job_id, there in zip(job_ids, answers, strict=True) if there}
+
+
+def _age(text: str) -> timedelta | None:
+    found = re.fullmatch(r"(\d{1,5})([hdw])", text.strip())
+    return int(found[1]) * _UNITS[found[2]] if found else None
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
