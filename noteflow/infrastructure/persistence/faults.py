@@ -37,6 +37,9 @@ _MISCONFIGURED = frozenset({"42P01", "42703", "42883", "42501"})
 _TRANSIENT = frozenset({"57014", "25P03", READ_ONLY})
 
 
+_CLOSED = ("connection is closed", "another operation is in progress", "the handler is closed")
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise our own error, with the driver's as its cause, in place of the driver's. Others pass unchanged."""
@@ -58,7 +61,7 @@ def translation_of(error: BaseException) -> NoteflowError | None:
         return _by_sqlstate(state, next(link for link in reversed(chain) if _sqlstate(link) == state))
     if any(isinstance(link, StaleDataError) for link in chain):
         return ConcurrencyConflict("a row was modified concurrently")
-    if any(getattr(link, "connection_invalidated", False) for link in chain):
+    if any(getattr(link, "connection_invalidated", False) or _tells_of_a_closed_one(link) for link in chain):
         return StorageUnavailable("the connection to PostgreSQL was lost")
     if any(isinstance(link, PoolTimeoutError) for link in chain):
         return StorageUnavailable("no connection to PostgreSQL came free in time")
@@ -67,6 +70,13 @@ def translation_of(error: BaseException) -> NoteflowError | None:
     if any(isinstance(link, OSError) for link in chain):
         return StorageUnavailable(f"PostgreSQL cannot be reached ({type(error).__name__})")
     return None
+
+
+def _tells_of_a_closed_one(link: BaseException) -> bool:
+    # As the driver says it where SQLAlchemy does not stand between, and how uvloop does when the driver had not looked.
+    return type(link).__name__ == "InternalClientError" or (
+        type(link).__name__ in ("InterfaceError", "RuntimeError") and str(link).endswith(_CLOSED)
+    )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
