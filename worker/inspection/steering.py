@@ -21,7 +21,7 @@ from worker.inspection.asked import bury_asked, forget_asked, look_now
 from worker.inspection.job import JobFacts, read_job
 from worker.inspection.letters import Letter
 from worker.inspection.replaying import drop, replay
-from worker.inspection.sources import PostgresAway, Sources
+from worker.inspection.sources import PostgresAway, RedisAway, Sources
 
 CLAIM_MS: Final = 10_000
 
@@ -44,8 +44,10 @@ class Steering:
         self._numbers = itertools.count(1)
 
     async def act(self, verb: Verb, job_id: str) -> Acted:
-        """Do it to one job, wherever the job is. Raises RedisAway where Redis is needed."""
+        """Do it to one job, wherever the job is. Raises RedisAway if only Redis could tell where that is."""
         facts, _ = await read_job(self._sources, job_id)
+        if facts.redis is not None and not facts.is_known:
+            raise RedisAway(facts.redis)
         does: Callable[[JobFacts], Awaitable[Acted]] = {
             Verb.RETRY: self._retry, Verb.CANCEL: self._cancel, Verb.DROP: self._drop,
         }[verb]  # fmt: skip
