@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +15,7 @@ from jobs import handlers
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
 from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from worker.aside import aside
 from worker.dead_letters import LetterMover
 from worker.executor import Executor
 from worker.frozen_sessions import FrozenSessions
@@ -60,20 +60,18 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
     redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
     watch = StorageWatch(engine, gate, logger())
     frozen = FrozenSessions(engine, logger(), after_s=settings.database_idle_in_transaction_timeout_s)
-    aside = [
-        asyncio.create_task(Relay(engine, redis, logger()).run(), name="outbox relay"),
-        asyncio.create_task(LetterMover(engine, redis, logger()).run(), name="dead letters' mover"),
-        asyncio.create_task(frozen.run(), name="frozen sessions"),
-        asyncio.create_task(keep_moving_acts(engine, redis), name="operators' acts"),
-    ]
+    beside = {
+        "outbox relay": Relay(engine, redis, logger()).run(),
+        "dead letters' mover": LetterMover(engine, redis, logger()).run(),
+        "frozen sessions": frozen.run(),
+        "operators' acts": keep_moving_acts(engine, redis),
+    }
     try:
-        session_factory = create_session_factory(engine)
-        executor = create_executor(settings, session_factory, watch.suspect, observer)
-        yield Application(engine, session_factory, executor, watch)
+        async with aside(beside):
+            session_factory = create_session_factory(engine)
+            executor = create_executor(settings, session_factory, watch.suspect, observer)
+            yield Application(engine, session_factory, executor, watch)
     finally:
-        for task in aside:
-            task.cancel()
-        await asyncio.gather(*aside, return_exceptions=True)
         await watch.close()
         await redis.aclose()
         await engine.dispose()
