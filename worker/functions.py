@@ -24,6 +24,9 @@ EXECUTOR, QUEUE, WORKER = "executor", "queue_name", "worker_id"
 _UNLIMITED = 1_000_000
 """Tries that Arq counts and we do not need: the executor has its own budgets, and an outage must cost nothing."""
 
+_MOST_TIMEOUTS = 10
+"""Our engine charges a job for nothing else: see `HandBack`."""
+
 
 def functions(translate: Translate, *, job_timeout_s: float, keep_result_s: float) -> list[Function]:
     """One registered function for each handler."""
@@ -33,7 +36,7 @@ def functions(translate: Translate, *, job_timeout_s: float, keep_result_s: floa
             name=name,
             timeout=job_timeout_s,
             keep_result=keep_result_s,
-            max_tries=_UNLIMITED,
+            max_tries=_MOST_TIMEOUTS if translate is for_our_worker else _UNLIMITED,
         )
         for name in handlers()
     ]
