@@ -68,6 +68,7 @@ async def _bound(listen: Listen, log: FilteringBoundLogger) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((listen.host, listen.port))
+            listener.listen()  # before it is said: who comes early waits until uvicorn takes over
         except OSError as error:
             listener.close()
             if pause_s == 0.25:

@@ -1,0 +1,43 @@
+"""What an ending counts as."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.telemetry.registry import everything
+from worker.engine.claims import Ending, Outcome
+
+
+def ending(outcome: Outcome, *, crashes: int = 0, error: BaseException | None = None) -> Ending:
+    return Ending("j", "ingest_segments", "q", outcome, 1, 1_000, 2_000, 2_500, error=error, crashes=crashes)
+
+
+@pytest.mark.parametrize(
+    ("error", "lost", "fenced"), [(asyncio.CancelledError(), 1, 0), (None, 0, 1), (ValueError(), 0, 1)]
+)
+def test_a_job_that_was_stopped_lost_its_lease_and_one_that_had_ended_was_fenced(
+    error: BaseException | None, lost: int, fenced: int
+) -> None:
+    metrics = everything()
+    metrics.jobs.recorded(ending(Outcome.LOST, error=error))
+    assert metrics.registry.get_sample_value("noteflow_leases_lost_total") == lost
+    assert metrics.registry.get_sample_value("noteflow_fenced_endings_total") == fenced
+
+
+def test_crashes_are_counted_once_when_the_job_ends_and_not_with_each_claim() -> None:
+    metrics = everything()
+    for outcome in (Outcome.HANDED_BACK, Outcome.RETRIED, Outcome.LOST, Outcome.COMPLETE):
+        metrics.jobs.recorded(ending(outcome, crashes=2))
+    labels = {"kind": "ingest_segments"}
+    assert metrics.registry.get_sample_value("noteflow_job_crashes_total", labels) == 2
+
+
+def test_the_duration_of_a_claim_is_in_seconds_and_never_negative() -> None:
+    metrics = everything()
+    metrics.jobs.recorded(ending(Outcome.DEAD))
+    metrics.jobs.recorded(Ending("j", "ingest_segments", "q", Outcome.DEAD, 1, None, 9_000, 1_000))
+    labels = {"kind": "ingest_segments"}
+    assert metrics.registry.get_sample_value("noteflow_job_duration_seconds_sum", labels) == 0.5
+    assert metrics.registry.get_sample_value("noteflow_job_duration_seconds_count", labels) == 2
