@@ -29,13 +29,13 @@ BURST_PAUSE_S: Final = 0.02
 
 
 async def burst(worker: Worker) -> None:
-    """Run what is due until the queues are empty, or ``max_burst_jobs`` have been started."""
+    """Run what is due until the queues are empty, ``max_burst_jobs`` have been started, or the worker is stopping."""
     while True:
         worker.wanted.clear()
         await worker._poll_iteration()
         if 0 <= worker.max_burst_jobs <= worker._jobs_started():
             break
-        if not worker.tasks and await _all_empty(worker):
+        if not worker.tasks and (not worker.allow_pick_jobs or await _all_empty(worker)):
             break
         if worker.job_counter >= worker.max_jobs or not worker.allow_pick_jobs or not worker.tasks:
             await _wanted(worker, max(worker.poll_delay_s, BURST_PAUSE_S))
