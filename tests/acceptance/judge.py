@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from redis.asyncio import Redis
 
+from noteflow.infrastructure.queue.keys import DEAD_LETTER_PREFIX
 from tests.databases import driver_url
 
 if TYPE_CHECKING:
@@ -81,12 +83,39 @@ class Judge:
         return rows
 
 
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter."""
+
+    function: str
+    body: bytes | None
+    reason: str
+    errors: list[dict[str, Any]]
+
+
+async def dead_letters(judge: Judge, redis: Redis) -> dict[str, Letter]:
+    """Every dead letter by its job's id, wherever it lies: workers move them from Redis into PostgreSQL."""
+    # Redis first: who moves one writes it there before it goes here.
+    letters = {
+        key.removeprefix(DEAD_LETTER_PREFIX): Letter(
+            value[b"function"].decode(), value.get(b"body"), value[b"reason"].decode(), json.loads(value[b"errors"])
+        )
+        for key, value in (await everything_in(redis)).items()
+        if key.startswith(DEAD_LETTER_PREFIX)
+    }
+    for row in await judge.ask("SELECT job_id, kind, body, reason, errors FROM dead_letters"):
+        letters[row["job_id"]] = Letter(row["kind"], row["body"], row["reason"], json.loads(row["errors"]))
+    return letters
+
+
 async def everything_in(redis: Redis) -> dict[str, Any]:
     """Every key of a Redis with what it holds: bytes, a dict, or a list."""
     execute: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
     found = {}
     for key in await redis.keys("*"):
         kind = (await redis.type(key)).decode()
+        if kind == "none":
+            continue  # it went meanwhile
         reading = {
             "string": ("GET", key),
             "hash": ("HGETALL", key),

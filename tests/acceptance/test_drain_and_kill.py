@@ -14,7 +14,7 @@ from noteflow.domain.entities import Segment
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.client import JobClient
 from tests.acceptance.fleet import ODD, OURS, STOCK, WorkerProcess
-from tests.acceptance.judge import Judge, everything_in
+from tests.acceptance.judge import Judge, dead_letters, everything_in
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ async def test_what_a_killed_worker_held_is_done_by_another_once(
     assert await judge.segments() == promised
     assert survivor.process.poll() is None
     assert await judge.writes() == {"segments INSERT": 200}
-    assert not [key for key in await everything_in(redis) if key.startswith("arq:dead:")]
+    assert not await dead_letters(judge, redis)
 
 
 async def enqueue(redis: Redis, meeting: UUID, *, jobs: int) -> dict[UUID, dict[int, str]]:

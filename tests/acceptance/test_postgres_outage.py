@@ -13,7 +13,7 @@ from noteflow.domain.entities import Segment
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.queue.client import JobClient
 from tests.acceptance.fleet import OURS, STOCK, WorkerProcess, moment
-from tests.acceptance.judge import Judge, everything_in
+from tests.acceptance.judge import Judge, dead_letters, everything_in
 from tests.acceptance.mishaps import fast_restart, immediate_restart, killed_backend, outage, terminated_sessions
 from tests.waiting import eventually
 
@@ -65,6 +65,7 @@ async def test_no_job_fails_and_none_is_applied_twice_and_no_worker_ends(
         answered_at = await mishap(postgres)
         await eventually(lambda: all_done(judge, redis, promised), within_s=90, every_s=0.1)
         kept = await everything_in(redis)
+        assert not await dead_letters(judge, redis)
 
     assert await judge.segments() == promised
     assert await judge.meetings() == dict.fromkeys(meetings, COMPLETED)
@@ -73,7 +74,7 @@ async def test_no_job_fails_and_none_is_applied_twice_and_no_worker_ends(
     results = [json.loads(value) for key, value in kept.items() if key.startswith("arq:result:")]
     assert results
     assert all(result["s"] for result in results)
-    assert not [key for key in kept if key.startswith(("arq:dead:", "arq:job:", "arq:in-progress:"))]
+    assert not [key for key in kept if key.startswith(("arq:job:", "arq:in-progress:"))]
     assert all(worker.process.poll() is None and len(worker.lines("worker.ready")) == 1 for worker in workers)
     assert felt(workers), "the mishap came too late to be one"
     print(f"resumed {(resumed_s := resumed_after(workers, answered_at)):.2f} s after PostgreSQL answered")

@@ -17,7 +17,7 @@ from arq.jobs import Job, JobStatus, SerializationError
 from arq.worker import JobExecutionFailed
 
 from tests.acceptance.fleet import Command, WorkerProcess, all_ready, worker_processes
-from tests.acceptance.judge import Judge, everything_in
+from tests.acceptance.judge import Judge, dead_letters
 from tests.acceptance.manager import PATIENCE_S, ROOT
 from tests.databases import MIGRATED
 from worker.embedded import EmbeddedPostgres, EmbeddedRedis
@@ -170,12 +170,11 @@ async def test_a_refused_job_raises_its_reason_and_its_bytes_are_kept(pool: ArqR
     assert info is not None
     assert not info.success
 
-    letter = (await everything_in(pool))[f"arq:dead:letter:{contradiction.job_id}"]
-    assert letter[b"body"] == body
-    assert letter[b"function"] == b"ingest_segments"
-    assert letter[b"reason"].startswith(b"refused: segment 0 of meeting ")
-    assert [error["error"] for error in json.loads(letter[b"errors"])] == ["noteflow.domain.errors.ConflictingContent"]
-    assert await pool.zscore("arq:dead:letters", contradiction.job_id) is not None
+    letter = (await dead_letters(ground.judge, pool))[contradiction.job_id]
+    assert letter.body == body
+    assert letter.function == "ingest_segments"
+    assert letter.reason.startswith("refused: segment 0 of meeting ")
+    assert [error["error"] for error in letter.errors] == ["noteflow.domain.errors.ConflictingContent"]
     assert await pool.exists(f"arq:job:{contradiction.job_id}") == 0
     assert (await ground.judge.segments())[meeting] == {0: "well, yes", 1: "and no"}
 
