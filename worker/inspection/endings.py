@@ -18,7 +18,7 @@ from worker.inspection.letters import find_letters
 from worker.inspection.masking import masked_reason
 from worker.inspection.sources import Sources
 
-OVERLAP_S: Final = 10.0
+OVERLAP_S: Final = 3.0
 MOST: Final = 5_000
 _REMEMBERED: Final = 100_000
 
@@ -44,13 +44,16 @@ class Endings:
         self._sources = sources
         self._since = since
         self._start = since
+        self._is_behind = False
         self._told: OrderedDict[tuple[str, str, datetime], None] = OrderedDict()
 
     async def new(self) -> list[EndingTold]:
-        """What has ended since the last time, oldest first; of more than 5,000 at once the oldest."""
+        """What has ended since the last time, oldest first, 5,000 at once at most; the rest comes the next time."""
         self._sources.postgresql_problem = None  # it may have come back
-        start = max(self._start, self._since - timedelta(seconds=OVERLAP_S))
+        overlap = timedelta() if self._is_behind else timedelta(seconds=OVERLAP_S)
+        start = max(self._start, self._since - overlap)
         rows = await self._sources.rows(_ENDINGS, start=start, most=MOST)
+        self._is_behind = rows is not None and len(rows) == MOST
         found = [
             EndingTold(
                 row.at, row.job_id, row.outcome, row.kind, row.meeting_id, row.worker or None, row.took_s,
@@ -87,13 +90,13 @@ class Endings:
 _ENDINGS = """
     (SELECT committed_at AS at, job_id, outcome, kind, meeting_id, worker,
             CAST(extract(epoch FROM committed_at - enqueued_at) AS float8) AS took_s, NULL AS reason
-     FROM job_ledger WHERE committed_at > :start ORDER BY committed_at LIMIT :most)
+     FROM job_ledger WHERE committed_at >= :start ORDER BY committed_at LIMIT :most)
     UNION ALL
-    (SELECT kept_at, job_id, 'dead', kind, meeting_id, worker,
+    (SELECT died_at, job_id, 'dead', kind, meeting_id, worker,
             CAST(extract(epoch FROM died_at - enqueued_at) AS float8), reason
-     FROM dead_letters WHERE died_at > :start AND state = 'dead' ORDER BY died_at LIMIT :most)
+     FROM dead_letters WHERE died_at >= :start AND state = 'dead' ORDER BY died_at LIMIT :most)
     UNION ALL
     (SELECT parked_at, job_id, 'parked', kind, meeting_id, NULL, NULL, 'premature: waits for ' || missing
-     FROM outbox WHERE state = 'parked' AND parked_at > :start ORDER BY parked_at LIMIT :most)
+     FROM outbox WHERE state = 'parked' AND parked_at >= :start ORDER BY parked_at LIMIT :most)
     ORDER BY 1 LIMIT :most
 """

@@ -130,8 +130,14 @@ def _row(
         "tries": int(tries) if tries and tries.isdigit() else 0,
         "size_bytes": size,
         "worker": owner_of(owner),
-        "detail": _last_error(errors) or ("its payload is missing" if head is None else None),
+        "detail": _detail(state, head, owner, errors),
     }
+
+
+def _detail(state: JobState, head: Head | None, owner: bytes | None, errors: list[bytes]) -> str | None:
+    if state is JobState.RUNNING and owner is None:
+        return "its lease is over, it comes due again within seconds"
+    return _last_error(errors) or ("its payload is missing" if head is None else None)
 
 
 def owner_of(lease: bytes | None) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
@@ -15,9 +16,12 @@ from worker.cli.jobs.frame import EXIT_NOTHING, ask
 from worker.cli.jobs.ls import print_rows
 from worker.cli.jobs.options import Json, Look
 from worker.cli.jobs.output import console, emit, note_absent, readable
+from worker.inspection.choice import JobState
 from worker.inspection.listing import LOOK
 from worker.inspection.meeting import Batches, MeetingView, read_meeting
 from worker.inspection.words import at, count, span
+
+SHOWN: Final = 20
 
 MeetingIdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="The meeting's id.")]
 
@@ -45,8 +49,15 @@ def _show(view: MeetingView) -> None:
         screen.print(Text("\nstates", style="bold cyan"))
         screen.print(_history(view), soft_wrap=True)
     if view.unfinished:
-        screen.print(Text("\nunfinished jobs", style="bold cyan"))
-        print_rows(screen, view.unfinished)
+        counted = Counter(row.state.value for row in view.unfinished)
+        told = ", ".join(f"{number:,} {name}" for name, number in counted.items())
+        screen.print(Text.assemble(("\nunfinished jobs", "bold cyan"), f"   {told}"))
+        troubled_first = sorted(view.unfinished, key=lambda row: row.state not in (JobState.DEAD, JobState.PARKED))
+        print_rows(screen, troubled_first[:SHOWN])
+        if len(view.unfinished) > SHOWN:
+            typer.echo(
+                f"… and {len(view.unfinished) - SHOWN:,} more: python -m worker jobs ls --meeting {view.meeting_id}"
+            )
     if view.stopped is not None:
         typer.echo(f"note: {view.stopped}", err=True)
     note_absent(view.redis, view.postgresql)

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from noteflow.domain.errors import CodecError
 from noteflow.infrastructure.queue import keys
-from noteflow.infrastructure.queue.codec import CodecError, deserialize
+from noteflow.infrastructure.queue.codec import deserialize
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.fleet import read_fleet
 from worker.inspection.payloads import refusal_of

@@ -1,0 +1,65 @@
+"""The page of docs/ tells the names that programs get."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from tests.unit.ops.files import ROOT
+from worker.cli import create_app
+from worker.inspection.acted import Acted
+from worker.inspection.acts import Act
+from worker.inspection.checks import Finding
+from worker.inspection.depths import QueueDepth
+from worker.inspection.endings import EndingTold
+from worker.inspection.fleet import Fleet, WorkerRecord
+from worker.inspection.footprint import Footprint
+from worker.inspection.job import JobFacts, LedgerRow, OutboxRow
+from worker.inspection.letters import Letter
+from worker.inspection.listing import JobRow, Listing
+from worker.inspection.meeting import Batches, MeetingView
+from worker.inspection.payloads import Envelope
+from worker.inspection.records import Meetings, Rates
+from worker.inspection.stats import FleetSummary, Stats
+from worker.inspection.why import Why
+
+PAGE = (ROOT / "docs" / "inspection.md").read_text()
+MODELS: dict[str, Any] = {
+    "stats, top": Stats,
+    "… queues[]": QueueDepth,
+    "… workers": FleetSummary,
+    "… rates": Rates,
+    "… meetings": Meetings,
+    "ls, dead ls": Listing,
+    "… rows[]": JobRow,
+    "why": Why,
+    "show": JobFacts,
+    "… footprint": Footprint,
+    "… envelope": Envelope,
+    "… ledger[]": LedgerRow,
+    "… outbox": OutboxRow,
+    "dead show, … letters[]": Letter,
+    "meeting": MeetingView,
+    "… batches": Batches,
+    "workers": Fleet,
+    "… workers[]": WorkerRecord,
+    "tail": EndingTold,
+    "retry, cancel, drop, dead replay, dead drop": Acted,
+    "acts": Act,
+    "check": Finding,
+}
+
+
+@pytest.mark.parametrize("command", MODELS)
+def test_the_page_has_the_names_of_every_answer(command: str) -> None:
+    names = ", ".join(f"`{each.name}`" for each in dataclasses.fields(MODELS[command]) if each.name != "body")
+    expected = f"| {command} | {names} |"
+    assert expected in PAGE, f"docs/inspection.md lacks the row:\n{expected}"
+
+
+def test_the_page_names_every_command() -> None:
+    commands = get_command(create_app()).commands["jobs"].commands  # type: ignore[attr-defined]  # a group's
+    assert [name for name in commands if f"jobs {name}" not in PAGE and f"`{name}`" not in PAGE] == []
