@@ -7,6 +7,7 @@
     │   ├── InvalidValue                  a field holds what cannot be true; names the field
     │   ├── IllegalTransition             the meeting may not make this move
     │   ├── ConflictingContent            stored already, with other content
+    │   ├── CodecError                    a payload cannot be read
     │   ├── UnknownFunction               nobody does a job of this name
     │   └── RejectedByStorage             PostgreSQL will never take it
     ├── MeetingNotFound (LookupError)     ask for one that exists, or wait until it does
@@ -50,6 +51,10 @@ class IllegalTransition(Refused):
 
 class ConflictingContent(Refused):
     """The same thing is stored already, with other content."""
+
+
+class CodecError(Refused):
+    """A message cannot be read: no known codec, malformed, or a pickle of more than plain data."""
 
 
 class UnknownFunction(Refused):

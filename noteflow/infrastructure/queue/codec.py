@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from noteflow.domain.errors import Refused
+from noteflow.domain.errors import CodecError as CodecError  # the engine knows the codec, and not the domain
 from noteflow.infrastructure.queue.failures import MARK, decode_failure, encode_failure
 from noteflow.infrastructure.queue.pickles import dump_readable, load_plain
 
@@ -38,10 +38,6 @@ class Codec(StrEnum):
     JSON = "json"
     MSGPACK = "msgpack"
     PICKLE = "pickle"
-
-
-class CodecError(Refused):
-    """A message cannot be read: no known codec, malformed, or a pickle of more than plain data."""
 
 
 class Kwargs(dict[str, Any]):

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
 
@@ -26,6 +27,15 @@ class Script:
 
     async def call(self, redis: Redis, keys: list[str], argv: list[Any]) -> Any:
         """The script's answer. Raises what redis-py raises."""
+        try:
+            return await self._call(redis, keys, argv)
+        except RuntimeError as error:
+            # uvloop's word for a connection that was closed between redis-py's look at it and its writing.
+            if "the handler is closed" not in str(error):
+                raise
+            raise RedisConnectionError("the connection was closed while it was taken into use") from error
+
+    async def _call(self, redis: Redis, keys: list[str], argv: list[Any]) -> Any:
         execute: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
         if self._sent:
             with suppress(NoScriptError):

@@ -174,7 +174,7 @@ async def test_what_an_earlier_job_left_behind_does_not_touch_the_new_one(
 
     await jobs.enqueue(RECORDING, job_id="mine")
 
-    assert set(await redis.keys()) == {"arq:queue", "arq:job:mine", "arq:abort"}
+    assert set(await redis.keys()) == {"arq:queue", "arq:job:mine", "arq:abort", "arq:enqueued"}
     assert await redis.zrange("arq:abort", 0, -1) == ["theirs"]
 
 

@@ -6,6 +6,8 @@ import asyncio
 import signal
 import traceback
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -169,3 +171,15 @@ def test_a_url_that_cannot_be_is_refused_without_being_repeated(url: str) -> Non
     with pytest.raises(InvalidValue, match=r"^url: ") as caught:
         JobClient.from_url(url)
     assert "s3c" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_connection_that_uvloop_closed_meanwhile_is_an_outage_and_not_a_riddle() -> None:
+    class Closed:
+        connection_pool = SimpleNamespace(connection_kwargs=dict[str, object]())
+
+        async def execute_command(self, *_: object) -> None:
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    client = JobClient(cast("Redis", Closed()))
+    with pytest.raises(QueueUnavailable):
+        await client.enqueue(ChangeMeetingState(MEETING, MeetingState.STOPPED))

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noteflow.domain.errors import CodecError
 from noteflow.infrastructure.queue.codec import (
     Codec,
-    CodecError,
     codec_of,
     deserialize,
     job_deserializer,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from noteflow.domain.errors import (
+    CodecError,
     ConcurrencyConflict,
     ConflictingContent,
     IllegalTransition,
@@ -28,6 +29,7 @@ EVERY_ERROR = [
     (IllegalTransition("x"), Failure.REFUSED),
     (ConflictingContent("x"), Failure.REFUSED),
     (UnknownFunction("x"), Failure.REFUSED),
+    (CodecError("x"), Failure.REFUSED),
     (RejectedByStorage("x"), Failure.REFUSED),
     (KeyError("x"), Failure.BUG),
     (UnitOfWorkFailed("x"), Failure.BUG),
