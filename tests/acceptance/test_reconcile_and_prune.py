@@ -219,7 +219,8 @@ async def letters(stage: Stage, met: UUID) -> None:
     ):
         (row,) = await stage.judge.ask(
             "INSERT INTO dead_letters (job_id, queue, kind, meeting_id, reason, errors, tries, crashes, worker,"
-            " died_at, state) VALUES ($1, 'q', 'k', $2, 'r', '[]', 1, 0, 'w', now() - $3 * interval '1 day', $4) RETURNING id",
+            " died_at, state) VALUES ($1, 'q', 'k', $2, 'r', '[]', 1, 0, 'w', now() - $3 * interval '1 day', $4)"
+            " RETURNING id",
             name, met, died, state,
         )  # fmt: skip
         if acted is not None:

@@ -39,10 +39,7 @@ async def dispatch_due(engine: AsyncEngine, dispatcher: Dispatcher) -> Dispatche
     job is there already (it is just being parked, or it waits) is looked at again soon, later ever more rarely.
     """
     async with engine.begin() as connection:
-        # Whoever holds it was called by the same commit, and looks once more before resting.
-        if not await connection.scalar(text(f"SELECT pg_try_advisory_xact_lock({_ONE_AT_A_TIME})")):
-            return Dispatched()
-        due = (await connection.execute(text(_DUE), {"most": MOST_ROWS})).all()
+        due = (await connection.execute(text(_DUE), {"most": MOST_ROWS, "lock": _ONE_AT_A_TIME})).all()
         if not due:
             return Dispatched()
         there = await _there(dispatcher, [row for row in due if row.state == "dispatched"])
@@ -84,13 +81,17 @@ async def _put_in(connection: AsyncConnection, dispatcher: Dispatcher, job_ids: 
     return {row.job_id for row, new in zip(rows, answers, strict=True) if new}
 
 
+# Nothing is due for whoever does not get the lock: he who has it was called by the same commit, and looks once more
+# before he rests.
 _DUE = """
     WITH waiting AS (
         SELECT job_id, queue, state, position, octet_length(body) AS size_bytes FROM outbox
-        WHERE state = 'waiting' ORDER BY position LIMIT :most FOR UPDATE SKIP LOCKED
+        WHERE state = 'waiting' AND (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)))
+        ORDER BY position LIMIT :most FOR UPDATE SKIP LOCKED
     ), doubted AS (
         SELECT job_id, queue, state, position, octet_length(body) AS size_bytes FROM outbox
         WHERE state = 'dispatched' AND due_at <= clock_timestamp()
+          AND (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)))
         ORDER BY due_at, position LIMIT :most FOR UPDATE SKIP LOCKED
     )
     SELECT * FROM (SELECT * FROM waiting UNION ALL SELECT * FROM doubted) AS due ORDER BY position LIMIT :most

@@ -40,6 +40,7 @@ class Relay:
         self._log = log
         self._rest_s = rest_s
         self._look_again_at = math.inf
+        self._noticed_at = -math.inf
 
     async def run(self) -> None:
         """Carry rows, for ever."""
@@ -72,8 +73,10 @@ class Relay:
         await calls.wait(min(rest_s, max(0.0, self._look_again_at - time.monotonic())))
 
     async def _once(self) -> None:
-        if doubted := await notice_loss(self._engine, self._redis):
-            self._log.warning("outbox.redis_lost", jobs=doubted, why="it is not the Redis that they were given to")
+        if time.monotonic() - self._noticed_at >= self._rest_s / 2:
+            if doubted := await notice_loss(self._engine, self._redis):
+                self._log.warning("outbox.redis_lost", jobs=doubted, why="it is not the Redis that they were given to")
+            self._noticed_at = time.monotonic()
         if time.monotonic() >= self._look_again_at:
             self._look_again_at = math.inf
         more = True
