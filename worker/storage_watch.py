@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextvars import Context
 from typing import Protocol
 
 from sqlalchemy import text
@@ -50,7 +51,8 @@ class StorageWatch:
         """An attempt could not reach PostgreSQL. Returns at once; the asking goes on by itself."""
         if self._probing is None:
             self._gate.close(REASON)
-            self._probing = asyncio.create_task(self._probe())
+            # In a context of its own: what it tells is not about the job that happened to notice first.
+            self._probing = asyncio.create_task(self._probe(), context=Context())
 
     async def answered(self) -> None:
         """Return when there is no reason to doubt it."""

@@ -77,6 +77,7 @@ async def test_no_job_fails_and_none_is_applied_twice_and_no_worker_ends(
     assert not [key for key in kept if key.startswith(("arq:job:", "arq:in-progress:"))]
     assert all(worker.process.poll() is None and len(worker.lines("worker.ready")) == 1 for worker in workers)
     assert felt(workers), "the mishap came too late to be one"
+    assert not [line for worker in workers for line in worker.lines("storage.down") if "job" in line]
     print(f"resumed {(resumed_s := resumed_after(workers, answered_at)):.2f} s after PostgreSQL answered")
     assert resumed_s <= RESUMED_WITHIN_S
 
