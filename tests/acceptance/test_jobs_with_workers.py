@@ -99,10 +99,11 @@ def test_workers_obey_a_pause_of_a_kind_and_go_on_when_it_is_resumed(jobs: JobsC
 @pytest.mark.usefixtures("two_workers")
 def test_within_a_second_of_a_pause_of_the_queue_nothing_is_begun_any_more(jobs: JobsConsole) -> None:
     meeting = new_meeting(jobs)
-    ingest(jobs, meeting, 0, 2_000)
+    ingest(jobs, meeting, 0, 5_000)
     jobs.run("pause", "queue", "arq:queue", "--reason", "a drill")
     paused_at = datetime.now(UTC)
     held = ingest(jobs, meeting, 5_000, 1)[0]
+    assert jobs.json("stats")["queues"][0]["due"] > 1, "all was done before the pause, so it has shown nothing"
 
     def at_rest() -> bool:
         return all(worker["running"] == 0 for worker in jobs.json("workers")["workers"])

@@ -52,7 +52,7 @@ class MeetingView:
     """One meeting. `state` is None if PostgreSQL has none of this id, or is away.
 
     `commit_lag_s` is how long the last segments took from enqueueing to commit; `behind_s` how far what is stored
-    lies behind the meeting's own clock, while it is being recorded.
+    lies behind the meeting's own clock, while it is being recorded; less than zero is ahead of it.
     """
 
     meeting_id: UUID

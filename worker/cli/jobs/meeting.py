@@ -74,7 +74,8 @@ def _summary(view: MeetingView) -> Table:
         lag = "" if view.commit_lag_s is None else f", {span(view.commit_lag_s)} after they were enqueued"
         made.add_row("freshness", f"last segments committed at {at(view.last_commit_at)}{lag}")
     if view.behind_s is not None:
-        made.add_row("behind", f"{span(view.behind_s)} behind the meeting's own clock")
+        ahead = view.behind_s < 0
+        made.add_row("behind", f"{span(view.behind_s)} {'ahead of' if ahead else 'behind'} the meeting's own clock")
     made.add_row("batches", _batches(view.batches))
     made.add_row("jobs done", "   ".join(f"{name} {number:,}" for name, number in view.jobs_done.items()) or "none")
     return made
