@@ -14,11 +14,14 @@ from arq.connections import RedisSettings
 from redis.asyncio import Redis
 
 from noteflow.infrastructure.queue.keys import DEAD_LETTER_PREFIX
+from tests.acceptance.collector import Collector, collector
 from tests.acceptance.fleet import ODD, OURS, STOCK, Command
 from tests.acceptance.judge import Judge, dead_letters, everything_in
+from tests.acceptance.pages import Pages, free_port
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from arq.connections import ArqRedis
@@ -29,6 +32,13 @@ if TYPE_CHECKING:
 CANARY = "Bluebird"
 FIRST = 1
 UNKNOWN = "unknown-function"
+
+
+@pytest.fixture
+def spans() -> Iterator[Collector]:
+    """Where the worker's spans go. Only `python -m worker run` sends any."""
+    with collector() as kept:
+        yield kept
 
 
 @pytest.mark.parametrize(
@@ -43,10 +53,17 @@ async def test_no_word_and_no_password_is_told_to_anybody(
     own_postgres: OwnPostgres,
     own_redis: OwnRedis,
     start_workers: StartWorkers,
+    spans: Collector,
 ) -> None:
     judge, redis_url = Judge(own_postgres(tcp=True).url("noteflow")), own_redis(tcp=True).url()
     secrets = [CANARY, urlsplit(judge.database_url).password, urlsplit(redis_url).password]
-    settings = {"LOG_LEVEL": level, "LOG_FORMAT": form}
+    port = free_port()
+    settings = {
+        "LOG_LEVEL": level,
+        "LOG_FORMAT": form,
+        "HTTP_LISTEN": f"127.0.0.1:{port}",
+        "TRACES_ENDPOINT": spans.endpoint,
+    }
     (worker,) = await start_workers(judge.database_url, redis_url, command=ODD[command], settings=settings)
     pool = await create_pool(RedisSettings.from_dsn(redis_url))
     meeting = await judge.new_meeting()
@@ -57,6 +74,7 @@ async def test_no_word_and_no_password_is_told_to_anybody(
     if command is OURS:
         await enqueue_misshapen(pool)
     await eventually(lambda: only_the_unknown_waits(pool), within_s=60, every_s=0.1)
+    pages = [await Pages(port).read(path) for path in ("/metrics", "/readyz")] if command is OURS else []
     assert await asyncio.to_thread(worker.stop) == 0
     kept, letters = await everything_in(pool), await dead_letters(judge, pool)
     await pool.aclose(close_connection_pool=True)
@@ -64,9 +82,12 @@ async def test_no_word_and_no_password_is_told_to_anybody(
     assert {"contradicts", "bug", "nested", "statement", "refuse", "negative"} <= set(letters)
     assert all(CANARY.encode() in (letters[job_id].body or b"") for job_id in ("contradicts", "bug"))
     assert {"arq:result:first", "arq:result:fine", "arq:result:conflict"} <= set(kept)
+    assert (b"process arq:queue" in spans.received) is (command is OURS)
     for secret in secrets:
         assert secret
         assert secret not in worker.said
+        assert not [page for page in pages if secret in page.text]
+        assert secret.encode() not in spans.received
         assert not [key for key, value in kept.items() if tells(key, value, secret)]
         for table in ("meetings", "meeting_history", "job_ledger", "outbox", "dead_letters"):
             rows = await judge.ask(f"SELECT to_jsonb(t) - 'body' - 'errors' AS row FROM {table} t")
@@ -111,6 +132,9 @@ async def enqueue_malformed(pool: ArqRedis, meeting: UUID) -> None:
     await say(pool, meeting, "twice", 55, CANARY, CANARY, segment_id=7)
     await pool.enqueue_job("ingest_segments", meeting, f"{CANARY} said it", _job_id="text-for-segments")
     await pool.enqueue_job("ingest_segments", CANARY, [], _job_id="text-for-meeting")
+    await pool.enqueue_job("ingest_segments", meeting_id=CANARY, segments=[], _job_id="text-for-meeting-by-name")
+    await say(pool, meeting, "odd-trace", 56, CANARY, speaker=7)
+    await pool.enqueue_job("ingest_segments", _traceparent=CANARY, _tracestate=CANARY, _job_id="text-for-trace")
     await pool.enqueue_job("ingest_segments", meeting, *([CANARY] * 9), _job_id="too-many")
     await pool.enqueue_job("ingest_segments", meeting, [], remark=CANARY, _job_id="unknown-argument")
     await pool.enqueue_job("change_meeting_state", meeting, CANARY, _job_id="text-for-state")

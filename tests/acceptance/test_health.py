@@ -8,13 +8,10 @@ import signal
 import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from noteflow.domain.commands import IngestSegments
@@ -23,6 +20,7 @@ from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.client import JobClient
 from tests.acceptance.fleet import OURS
 from tests.acceptance.judge import Judge
+from tests.acceptance.pages import Page, Pages, free_port
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -31,60 +29,14 @@ if TYPE_CHECKING:
     from tests.acceptance.conftest import StartWorkers
     from tests.conftest import OwnPostgres, OwnRedis
 
-PATIENCE_S = 2.0
-"""Within which every page answers, also while a server hangs."""
-
 RECOVERED_WITHIN_S = 4.0
 """Two seconds are promised; the tests' machine is seldom free."""
-
-
-@dataclass(frozen=True)
-class Page:
-    status: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Pages:
-    """A worker's pages, read as a prober does."""
-
-    port: int
-
-    async def read(self, path: str) -> Page:
-        return await asyncio.to_thread(self._read, path)
-
-    async def is_ready(self) -> bool:
-        return (await self.read("/readyz")).status == 200
-
-    async def is_unready(self) -> bool:
-        return (await self.read("/readyz")).status == 503
-
-    async def value(self, name: str, **labels: str) -> float | None:
-        text = (await self.read("/metrics")).text
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-        found = [sample.value for sample in samples if (sample.name, sample.labels) == (f"noteflow_{name}", labels)]
-        return found[0] if found else None
-
-    async def shows(self, name: str, value: float, **labels: str) -> bool:
-        return await self.value(name, **labels) == value
-
-    def _read(self, path: str) -> Page:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return Page(answer.status, answer.read().decode())
-        finally:
-            connection.close()
 
 
 @pytest.fixture
 def port() -> int:
     """One that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    return free_port()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from uuid import UUID
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -36,7 +37,7 @@ class OtelSpans:
             "noteflow.job.kind": delivery.function,
             "noteflow.job.delivery": delivery.number,
         }
-        if isinstance(meeting := delivery.kwargs.get("meeting_id"), str) and len(meeting) <= 36:
+        if meeting := _uuid_in(delivery.kwargs.get("meeting_id")):
             attributes["messaging.message.conversation_id"] = meeting
         parent = self._headers.extract(carrier_in(delivery.kwargs))
         started = self._tracer.start_span(f"process {delivery.queue}", parent, SpanKind.CONSUMER, attributes)
@@ -61,3 +62,11 @@ class OtelSpans:
                 span.set_attribute("error.type", type(error).__qualname__)
                 span.set_status(Status(StatusCode.ERROR))
                 raise
+
+
+def _uuid_in(value: object) -> str | None:
+    """The id, if it is one: a payload is not understood yet, and any text may stand there."""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        return None
