@@ -1,29 +1,65 @@
-"""The command line: one module a command."""
+"""The command line: one module a command, imported when it is asked for.
+
+A worker starts without the pages that people look at, and a mistake in one of them cannot keep it from starting.
+"""
 
 from __future__ import annotations
 
-import typer
+from importlib import import_module
+from typing import Any, Final
 
-from worker.cli import check, demo, ingest, migrate, prune, reconcile, run, settings
-from worker.cli.jobs import create_jobs_app
+import typer
+from typer.core import TyperGroup
+
+COMMANDS: Final = {
+    "run": "worker.cli.run:run",
+    "migrate": "worker.cli.migrate:migrate_command",
+    "check": "worker.cli.check:check",
+    "jobs": "worker.cli.jobs:create_jobs_app",
+    "reconcile": "worker.cli.reconcile:reconcile",
+    "prune": "worker.cli.prune:prune",
+    "settings": "worker.cli.settings:show",
+    "ingest": "worker.cli.ingest:ingest",
+    "demo": "worker.cli.demo:demo",
+}
 
 
 def create_app() -> typer.Typer:
     """`python -m worker …`, with every command."""
     app = typer.Typer(
+        cls=Commands,
         name="python -m worker",
         help="NoteFlow's job worker: meetings and transcripts, from Redis into PostgreSQL.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,  # they print local variables, and those hold transcripts
     )
-    app.command("run")(run.run)
-    app.command("migrate")(migrate.migrate_command)
-    app.command("demo")(demo.demo)
-    app.command("ingest")(ingest.ingest)
-    app.command("settings")(settings.show)
-    app.command("check")(check.check)
-    app.command("reconcile")(reconcile.reconcile)
-    app.command("prune")(prune.prune)
-    app.add_typer(create_jobs_app(), name="jobs")
+    app.callback()(lambda: None)
     return app
+
+
+class Commands(TyperGroup):
+    """The commands by name, in the order of a worker's life."""
+
+    # Typer carries a click of its own, whose types have no public name: hence Any.
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Every name; nothing is imported for it."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, or None."""
+        return _imported(cmd_name, COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+
+def _imported(name: str, place: str) -> Any:
+    module, attribute = place.split(":")
+    found = getattr(import_module(module), attribute)
+    holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    holder.callback()(lambda: None)
+    if name == "jobs":
+        holder.add_typer(found(), name=name)
+    else:
+        holder.command(name)(found)
+    group: Any = typer.main.get_command(holder)
+    return group.commands[name]

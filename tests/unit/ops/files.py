@@ -8,10 +8,9 @@ from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
 
-import typer.main
 import yaml
 
-from worker.cli import create_app
+from worker.cli import COMMANDS
 from worker.engine.drain import FLUSH_S, STUBBORN_S
 from worker.settings import Settings
 
@@ -64,7 +63,7 @@ def exec_form(arguments: str) -> list[str]:
 
 def is_a_command_of_ours(words: list[str]) -> bool:
     """Whether these words start `python -m worker` with a command that exists."""
-    commands = typer.main.get_command(create_app()).commands  # type: ignore[attr-defined]  # a group, as we have many
+    commands = COMMANDS
     return words[:3] == ["python", "-m", "worker"] and words[3] in commands
 
 

@@ -52,6 +52,18 @@ async def test_a_fetch_that_hangs_is_not_waited_for_nor_asked_again_and_its_late
     assert await cached.get() == 1
 
 
+async def test_a_late_answer_that_is_no_longer_fresh_is_not_taken() -> None:
+    server = Server()
+    server.answers.clear()
+    cached = Cached(server.ask, fresh_s=0, patience_s=0.01)
+    with pytest.raises(TimeoutError):
+        await cached.get()
+    server.answers.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await cached.get() == 2
+
+
 async def test_an_error_is_told_to_all_who_asked_and_not_kept() -> None:
     fails = True
 
