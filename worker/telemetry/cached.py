@@ -31,19 +31,22 @@ class Cached(Generic[T]):
         if self._answered_at is not None and time.monotonic() - self._answered_at < self._fresh_s:
             assert self._answer is not None
             return self._answer
-        if self._fetching is None:
+        if self._fetching is None or self._fetching.done():
             self._began_at = time.monotonic()
-            self._fetching = asyncio.ensure_future(self._fetch())
+            self._fetching = asyncio.ensure_future(self._fetch_and_keep())
+            # Of one that nobody waits for any more the error is nobody's either.
+            self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())
         fetching = self._fetching
         left_s = self._began_at + self._patience_s - time.monotonic()
         await asyncio.wait([fetching], timeout=max(0.0, left_s))
         if not fetching.done():
             raise TimeoutError
-        if self._fetching is fetching:
-            self._fetching = None
-            if fetching.exception() is None:
-                self._answer, self._answered_at = fetching.result(), time.monotonic()
         return fetching.result()
+
+    async def _fetch_and_keep(self) -> T:
+        self._answer = answer = await self._fetch()
+        self._answered_at = time.monotonic()
+        return answer
 
     async def close(self) -> None:
         """Give up what is being fetched."""
