@@ -17,6 +17,7 @@ from worker.functions import WORKER, for_our_worker
 from worker.http.listen import Listen, listen_at
 from worker.logs import logger
 from worker.main import worker_arguments
+from worker.payloads import bounded_deserializer
 from worker.settings import Settings
 from worker.telemetry.observer import Observer
 from worker.telemetry.spans import exporting
@@ -74,7 +75,7 @@ def _worker(
 ) -> Worker:
     gate = Gate()
     worker = Worker(
-        **worker_arguments(settings, for_our_worker, gate, observer),
+        **worker_arguments(settings, for_our_worker, gate, observer) | {"job_deserializer": bounded_deserializer},
         burst=burst,
         # No letter gives way to newer ones: they leave Redis for PostgreSQL, however long that is away.
         options=Options(

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from redis.asyncio import Redis
 
+from noteflow.domain.commands import MOST_BYTES_PER_JOB
 from noteflow.domain.entities import Meeting
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.persistence.dead_letter_acts import Replayed, replay_letter
@@ -93,3 +94,22 @@ async def _is_gone(redis: Redis, job_id: str) -> bool:
 
 async def _is_finished(judge: Judge, job_id: str) -> bool:
     return bool(await judge.ask("SELECT FROM job_ledger WHERE job_id = $1", job_id))
+
+
+async def test_a_job_larger_than_one_may_be_is_kept_unread_and_the_next_one_is_done(
+    engine: AsyncEngine, database_url: str, redis_url: str, start_workers: StartWorkers
+) -> None:
+    judge = Judge(database_url)
+    meeting = await judge.new_meeting()
+    body = b'{"t":null,"f":"ingest_segments","a":[],"k":{"text":"%b"},"et":1}' % (b"x" * MOST_BYTES_PER_JOB)
+    async with Redis.from_url(redis_url) as redis, JobClient(redis) as client:
+        await redis.set("arq:job:heavy", body)
+        await redis.zadd("arq:queue", {"heavy": 1})
+        await client.enqueue(batch(meeting, 0, text="said"))
+        await start_workers(database_url, redis_url)
+        (kept,) = await eventually(lambda: _letters(engine))
+        assert await eventually(judge.segments) == {meeting: {0: "said 0"}}
+    assert kept.letter.job_id == "heavy"
+    assert f"it is {len(body)} bytes" in kept.letter.reason
+    (row,) = await judge.ask("SELECT body FROM dead_letters")
+    assert row["body"] == body

@@ -45,7 +45,7 @@ async def prune_ledger(engine: AsyncEngine, before: datetime, may_come_again: Ma
                 rows = (await connection.execute(text(_OLD), {"before": before, "most": PAGE, **after})).all()
             if not rows:
                 return
-            kept = await may_come_again([name for row in rows for name in (row.job_id, row.plain_id)])
+            kept = await may_come_again(list({name for row in rows for name in (row.job_id, row.plain_id)}))
             going = [row.job_id for row in rows if not {row.job_id, row.plain_id} & kept]
             async with engine.begin() as connection:
                 deleted = await connection.execute(text(_DELETE), {"job_ids": going, "before": before})

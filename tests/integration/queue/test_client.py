@@ -230,3 +230,13 @@ async def test_a_redis_of_the_callers_own_is_used_and_left_open(redis_url: str, 
     connections = redis.connection_pool._available_connections
     assert all(connection.is_connected for connection in connections)
     await redis.aclose()
+
+
+async def test_what_is_enqueued_together_is_due_at_once_and_in_its_order(jobs: JobClient, redis: Redis) -> None:
+    # By their ids alone 10 would come before 2.
+    said = [ChangeMeetingState(MEETING, MeetingState.RECORDING, sequence) for sequence in range(1, 13)]
+    answers = await jobs.enqueue_many(said)
+    waiting = await redis.zrange("arq:queue", 0, -1, withscores=True)
+    assert [job_id for job_id, _ in waiting] == [answer.job_id for answer in answers]
+    now_ms = await redis_now_ms(redis)
+    assert all(score <= now_ms for _, score in waiting)

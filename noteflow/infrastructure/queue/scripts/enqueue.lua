@@ -1,7 +1,7 @@
 -- Enqueue jobs, each unless it is there already. One call, one round trip, all of them or (on an error) none.
 --
 -- Keys it touches, of every job id given:
---   KEYS[1]               the queue: ZADD, the score is the due time in unix ms
+--   KEYS[1]               the queue: ZADD, the score is the due time in unix ms; read
 --   arq:job:<id>          SET the payload, without expiry: it lives until its job ends
 --   arq:result:<id>       read if the job may run once only, else removed
 --   arq:in-progress:<id>  read
@@ -18,8 +18,18 @@
 -- Redis's clock and no other: producers' clocks differ, and a job from a fast one would start late.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local due_ms = string.format('%.0f', math.max(now_ms + ARGV[2], tonumber(ARGV[1])))
+local due_ms = math.max(now_ms + ARGV[2], tonumber(ARGV[1]))
 local tail = string.format('%.0f}', now_ms)
+
+-- Jobs of one score would be claimed in the order of their ids. So those that are due now get a millisecond each, the
+-- last of them now, none earlier than what waits already; where those run out, the rest shares the last.
+local jobs = (#ARGV - 2) / 3
+local step = 0
+if due_ms == now_ms and jobs > 1 then
+  local waiting = redis.call('ZREVRANGEBYSCORE', KEYS[1], now_ms, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  due_ms = math.floor(math.min(math.max(now_ms - jobs + 1, (tonumber(waiting) or 0) + 1), now_ms))
+  step = 1
+end
 
 local answers, enqueued = {}, {}
 for i = 3, #ARGV, 3 do
@@ -34,7 +44,8 @@ for i = 3, #ARGV, 3 do
   if known == 0 then
     -- ZADD comes first because Redis may refuse it, for want of memory or because the key is of another type, and
     -- a script that fails halfway is not undone. Any other write before it would lift Redis's guard on memory.
-    redis.call('ZADD', KEYS[1], due_ms, id)
+    redis.call('ZADD', KEYS[1], string.format('%.0f', due_ms), id)
+    due_ms = step == 1 and math.min(due_ms + 1, now_ms) or due_ms
     redis.call('SET', job, head .. tail)
     redis.call('DEL', result, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id, 'arq:unknown:' .. id)
     redis.pcall('ZREM', 'arq:abort', id)
