@@ -32,4 +32,5 @@ async def change_meeting_state(uow: UnitOfWork, command: ChangeMeetingState) -> 
 def _waits_for(meeting: Meeting, missing: tuple[int, ...]) -> Premature:
     named = ", ".join(map(str, missing[:_NAMED_BATCHES])) + (", …" if len(missing) > _NAMED_BATCHES else "")
     detail = {"missing_batches": len(missing), "expected_batches": meeting.expected_batches}
-    return Premature(Awaits.BATCHES, f"{len(missing)} batches of meeting {meeting.id} ({named})", detail)
+    batches = "1 batch" if len(missing) == 1 else f"{len(missing)} batches"
+    return Premature(Awaits.BATCHES, f"{batches} of meeting {meeting.id} ({named})", detail)

@@ -19,6 +19,7 @@ from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, without_arguments
 from worker.cli.reading import read_settings
 from worker.inspection.sources import open_sources
+from worker.inspection.words import count
 from worker.settings import Settings
 
 EXIT_FAILED = 1
@@ -62,8 +63,8 @@ class _Tally:
         self.entries = self.letters = self.kept = 0
 
     def __str__(self) -> str:
-        kept = f"; {self.kept} rows stay, their jobs may still be delivered" if self.kept else ""
-        return f"{self.entries} rows of the ledger and {self.letters} dead letters are gone{kept}"
+        kept = f"; kept, for their jobs may still be delivered: {count(self.kept, 'row')}" if self.kept else ""
+        return f"deleted: {count(self.entries, 'row')} of the ledger, {count(self.letters, 'dead letter')}{kept}"
 
 
 async def _prune(settings: Settings, before: datetime, tally: _Tally) -> None:

@@ -15,10 +15,11 @@ from rich.text import Text
 
 from noteflow.domain.errors import Unavailable
 from worker.cli.jobs.options import Json, moment_of
-from worker.cli.jobs.output import COLOURS, console, emit, table
+from worker.cli.jobs.output import COLOURS, console, emit, readable, table
 from worker.cli.reading import read_settings
 from worker.inspection.sources import open_sources
-from worker.reconcile import BatchFinding, JobFinding, JobState, Report, examine, repair
+from worker.inspection.words import count
+from worker.reconcile import BatchFinding, JobState, Report, examine, repair
 from worker.settings import Settings
 
 EXIT_AWAY = 1
@@ -67,28 +68,21 @@ def _show(report: Report) -> None:
     out = console()
     counts = table("state", "jobs", numbers=["jobs"])
     for state, number in report.counts.items():
-        counts.add_row(_coloured(state), str(number))
+        counts.add_row(_coloured(state), f"{number:,}")
     out.print(counts)
     told = [job for job in report.jobs if job.state is not JobState.WAITING or report.meeting_id is not None]
-    if told:
-        out.print()
-        out.print(_jobs(sorted(told, key=lambda job: job.state is not JobState.MISSING)[:MOST_SHOWN]))
+    for job in sorted(told, key=lambda job: job.state is not JobState.MISSING)[:MOST_SHOWN]:
+        # Two lines and no table: an id that is folded cannot be copied.
+        out.print(Text.assemble("\n", _coloured(job.state), " ", readable(job.job_id)), soft_wrap=True)
+        out.print(f"  {readable(job.reason)}", soft_wrap=True)
     if len(told) > MOST_SHOWN:
-        out.print(f"… and {len(told) - MOST_SHOWN} more; --json has them all")
+        out.print(f"\n… and {len(told) - MOST_SHOWN:,} more; --json has them all")
     if report.batches:
         out.print()
         out.print(_batches(report.batches[:MOST_SHOWN]))
     for sentence in report.not_examined:
-        out.print(f"not examined: {sentence}")
-    out.print()
-    out.print(_verdict(report))
-
-
-def _jobs(jobs: Sequence[JobFinding]) -> Table:
-    shown = table("job", "state", "what is known")
-    for job in jobs:
-        shown.add_row(job.job_id, _coloured(job.state), job.reason)
-    return shown
+        out.print(f"\nnot examined: {sentence}", soft_wrap=True)
+    out.print(f"\n{_verdict(report)}", soft_wrap=True)
 
 
 def _batches(findings: Sequence[BatchFinding]) -> Table:
@@ -109,10 +103,15 @@ def _coloured(state: JobState) -> Text:
 
 
 def _verdict(report: Report) -> str:
-    repaired = f"{len(report.repaired)} jobs were enqueued again. " if report.repaired else ""
+    repaired = f"Enqueued again: {count(len(report.repaired), 'job')}. " if report.repaired else ""
     if not report.has_gaps:
         return f"{repaired}Nothing is missing."
     missing, batches = report.counts[JobState.MISSING], sum(len(each.missing) for each in report.batches)
     cure = any(job.repairable for job in report.jobs)
     advice = " Say it again with --repair, or let a worker run: its relay does the same." if cure else ""
-    return f"{repaired}Missing: {missing} jobs, {batches} numbered batches.{advice}"
+    what = " and ".join(
+        count(number, *nouns)
+        for number, nouns in ((missing, ("job",)), (batches, ("numbered batch", "numbered batches")))
+        if number
+    )
+    return f"{repaired}Missing: {what}.{advice}"

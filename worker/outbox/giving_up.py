@@ -25,7 +25,8 @@ _GIVE_UP = """
             WHEN awaits = 'sequence' AND meetings.id IS NOT NULL THEN
                 format('state change %s of meeting %s', meetings.sequence + 1, meeting_id)
             WHEN awaits = 'batches' AND cardinality(lacking) > 0 THEN
-                format('%s batches of meeting %s (%s)', cardinality(lacking), meeting_id,
+                format('%s %s of meeting %s (%s)', cardinality(lacking),
+                       CASE cardinality(lacking) WHEN 1 THEN 'batch' ELSE 'batches' END, meeting_id,
                        array_to_string(lacking[1:10], ', ')
                        || CASE WHEN cardinality(lacking) > 10 THEN ', …' ELSE '' END)
             ELSE missing END AS lacks

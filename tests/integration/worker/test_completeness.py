@@ -40,7 +40,7 @@ async def test_a_batch_is_there_when_all_its_parts_are(stage: Stage, stopped: UU
         await stage.deliver(batch(stopped, number * 10, batch=number))
     for part in (1, 3):
         await stage.deliver(batch(stopped, 100 + part, batch=2, part=part, parts=3))
-    assert await stage.deliver(move(stopped, "COMPLETED", 3)) == f"parked: 1 batches of meeting {stopped} (2)"
+    assert await stage.deliver(move(stopped, "COMPLETED", 3)) == f"parked: 1 batch of meeting {stopped} (2)"
     await stage.deliver(batch(stopped, 102, batch=2, part=2, parts=3))
     assert await stage.deliver_woken() == 1
     assert (await stage.judge.meetings())[stopped][0] == "COMPLETED"
