@@ -57,8 +57,12 @@ clean:  ## remove the virtual environment and every cache
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "set-up: Python 3.11 or newer is needed; name one with: make PY=python3.12 …" >&2; exit 1; }
-	@[ -x $(BIN)/python ] || { echo "set-up 1/4: a virtual environment in $(VENV)"; $(PY) -m venv $(VENV); } \
-	  || { rm -rf $(VENV); echo "set-up: no virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }
+	@# Made whole or not at all: an environment that was interrupted halfway has a python and no pip.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  echo "set-up 1/4: a virtual environment in $(VENV)"; \
+	  rm -rf $(VENV) && $(PY) -m venv $(VENV) || { rm -rf $(VENV); \
+	    [ -w . ] || { echo "set-up: this folder cannot be written to" >&2; exit 1; }; \
+	    echo "set-up: no virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }; }
 	@echo "set-up 2/4: the installer"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt \
 	  || echo "set-up: uv could not be installed; going on with pip, which is slower"
