@@ -61,7 +61,7 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
     watch = StorageWatch(engine, gate, logger())
     frozen = FrozenSessions(engine, logger(), after_s=settings.database_idle_in_transaction_timeout_s)
     beside = {
-        "outbox relay": Relay(engine, redis, logger()).run(),
+        "outbox relay": Relay(engine, redis, logger(), on_unavailable=watch.suspect).run(),
         "dead letters' mover": LetterMover(engine, redis, logger()).run(),
         "frozen sessions": frozen.run(),
         "operators' acts": keep_moving_acts(engine, redis),

@@ -84,6 +84,9 @@ async def storage_doubt(engine: AsyncEngine) -> str | None:
     try:
         async with engine.connect() as connection:
             read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
+            if read_only == "on":
+                # The next question must reach whoever answers at this address then, not the old primary again.
+                await connection.invalidate()
     except Exception as error:  # whatever it is, it keeps us from storing anything
         return str(translation_of(error) or type(error).__name__)
     return "it is read-only" if read_only == "on" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 
 class Gate:
@@ -15,6 +16,8 @@ class Gate:
 
     def __init__(self) -> None:
         self._reasons: set[str] = set()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the reasons have changed."""
         self._opened = asyncio.Event()
         self._opened.set()
 
@@ -30,14 +33,18 @@ class Gate:
 
     def close(self, reason: str) -> None:
         """Hold back claiming for `reason`; again for the same reason changes nothing."""
-        self._reasons.add(reason)
-        self._opened.clear()
+        if reason not in self._reasons:
+            self._reasons.add(reason)
+            self._opened.clear()
+            self.on_change()
 
     def open(self, reason: str) -> None:
         """Take `reason` away; claiming resumes at once if it was the last."""
-        self._reasons.discard(reason)
-        if not self._reasons:
-            self._opened.set()
+        if reason in self._reasons:
+            self._reasons.remove(reason)
+            if not self._reasons:
+                self._opened.set()
+            self.on_change()
 
     async def wait_open(self) -> None:
         """Return when the gate is open."""

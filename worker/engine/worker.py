@@ -81,6 +81,7 @@ class Worker(arq.worker.Worker):
             beat=None if self.burst else self.health.beat,
             beat_s=self.options.beat_s,
         )
+        self.options.gate.on_change = self.leases.beat_soon
         self.speaks_pickle = self.job_deserializer is None
         self.deserialize = self.job_deserializer or _read_pickle_or_json
         self.serialize = self.job_serializer or (codec.job_serializer if self.speaks_pickle else pickle.dumps)

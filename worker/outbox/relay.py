@@ -10,12 +10,13 @@ import asyncio
 import math
 import random
 import time
+from collections.abc import Callable
 
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.typing import FilteringBoundLogger
 
-from noteflow.domain.errors import ConcurrencyConflict, Unavailable
+from noteflow.domain.errors import ConcurrencyConflict, StorageUnavailable, Unavailable
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from worker.outbox.dispatching import dispatch_due
@@ -30,15 +31,25 @@ LONGEST_PAUSE_S = 2.0
 class Relay:
     """Runs until it is cancelled. While PostgreSQL or Redis is away it says so once, and tries again.
 
-    Uncalled it looks after `rest_s` seconds at most.
+    Uncalled it looks after `rest_s` seconds at most. `on_unavailable` is told when PostgreSQL cannot be reached: so an
+    idle worker knows it too.
     """
 
-    def __init__(self, engine: AsyncEngine, redis: Redis, log: FilteringBoundLogger, *, rest_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        redis: Redis,
+        log: FilteringBoundLogger,
+        *,
+        rest_s: float = 2.0,
+        on_unavailable: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._redis = redis
         self._dispatcher = Dispatcher(redis)
         self._log = log
         self._rest_s = rest_s
+        self._on_unavailable = on_unavailable
         self._look_again_at = math.inf
         self._noticed_at = -math.inf
 
@@ -63,6 +74,8 @@ class Relay:
                 await asyncio.sleep(random.uniform(ceiling / 2, ceiling))  # noqa: S311  # not a secret
 
     def _tell(self, error: Exception, failures: int) -> None:
+        if isinstance(error, StorageUnavailable):
+            self._on_unavailable()
         if not isinstance(error, Unavailable | ConcurrencyConflict):
             self._log.error("outbox.failed", error=type(error).__name__, at=place_of(error))
         elif failures == 1:

@@ -1,0 +1,101 @@
+"""A worker knows when PostgreSQL is away, also when it has nothing to do, and when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
+
+from noteflow.infrastructure.persistence.engine import create_engine
+from tests.conftest import OwnPostgres
+from tests.waiting import eventually
+from worker.engine.gate import Gate
+from worker.logs import logger
+from worker.outbox import Relay
+from worker.storage_watch import REASON, StorageWatch
+
+
+@asynccontextmanager
+async def watching(url: str) -> AsyncIterator[tuple[StorageWatch, Gate, AsyncEngine]]:
+    engine = create_engine(url, pool_size=3, pool_pre_ping=False, connect_timeout_s=1)
+    gate = Gate()
+    watch = StorageWatch(engine, gate, logger(), longest_pause_s=0.1)
+    yield watch, gate, engine
+    await watch.close()
+    await engine.dispose()
+
+
+async def test_a_false_alarm_closes_the_gate_for_a_moment_and_is_not_told(database_url: str) -> None:
+    with capture_logs() as lines:
+        async with watching(database_url) as (watch, gate, _):
+            watch.suspect()
+            assert gate.reasons == (REASON,)
+            await watch.answered()
+            assert gate.is_open
+    assert lines == []
+
+
+async def test_the_gate_is_closed_until_postgresql_answers_again_and_both_are_told_once(
+    own_postgres: OwnPostgres,
+) -> None:
+    server = own_postgres()
+    with capture_logs() as lines:
+        async with watching(server.url("noteflow")) as (watch, gate, _):
+            await asyncio.to_thread(server.stop, "immediate")
+            for _ in range(3):
+                watch.suspect()
+            await eventually(lambda: lines)
+            assert not gate.is_open
+            await asyncio.to_thread(server.start)
+            await watch.answered()
+            assert gate.is_open
+    assert [line["event"] for line in lines] == ["storage.down", "storage.up"]
+
+
+async def test_a_read_only_server_is_not_back_until_it_takes_writes(own_postgres: OwnPostgres) -> None:
+    server = own_postgres()
+    async with watching(server.url("noteflow")) as (watch, gate, engine):
+        await make_read_only(engine, "on")
+        await engine.dispose()
+        with capture_logs() as lines:
+            watch.suspect()
+            await eventually(lambda: lines)
+            assert lines[0]["reason"] == "it is read-only"
+            assert not gate.is_open
+            # Connections that were opened to the old primary would say so for ever.
+            await make_read_only(engine, "off")
+            await asyncio.wait_for(watch.answered(), 10)
+        assert gate.is_open
+
+
+async def test_an_idle_worker_notices_too(own_postgres: OwnPostgres, redis_url: str) -> None:
+    server = own_postgres()
+    async with watching(server.url("noteflow")) as (watch, gate, engine), Redis.from_url(redis_url) as redis:
+        relay = asyncio.create_task(Relay(engine, redis, logger(), on_unavailable=watch.suspect).run())
+        await eventually(lambda: engine.pool.checkedout())  # type: ignore[attr-defined]  # it listens
+        await asyncio.to_thread(server.stop, "immediate")
+        await eventually(lambda: not gate.is_open)
+        await asyncio.to_thread(server.start)
+        await eventually(lambda: gate.is_open)
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+
+
+def test_whoever_asked_is_told_when_the_reasons_change_and_not_otherwise() -> None:
+    gate, changes = Gate(), list[tuple[str, ...]]()
+    gate.on_change = lambda: changes.append(gate.reasons)
+    for act in (gate.close, gate.close, gate.open, gate.open):
+        act(REASON)
+    assert changes == [(REASON,), ()]
+
+
+async def make_read_only(engine: AsyncEngine, value: str) -> None:
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text(f"ALTER SYSTEM SET default_transaction_read_only = {value}"))
+        await connection.execute(text("SELECT pg_reload_conf()"))
