@@ -123,6 +123,8 @@ def test_interrupted_it_leaves_no_process_and_no_file(number: signal.Signals, tm
     [
         ("WEBVTT\n\n00:05.000 --> 00:04.000\nsecret\n", "line 3, end: must not lie before start"),
         ("Dear all", "is neither WebVTT nor SRT nor Whisper's JSON"),
+        ("WEBVTT\n\nNOTE secret\n", "holds no segment"),
+        (f"WEBVTT\n\n00:04.000 --> 00:05.000\n{'secret ' * 200_000}\n", "segments[0], which begins at 4 s: is 14"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_before_anything_starts(
@@ -138,3 +140,18 @@ def test_a_file_that_cannot_be_read_is_refused_before_anything_starts(
     assert complaint in run.stderr
     assert str(path) in run.stderr
     assert "secret" not in run.stderr
+
+
+@pytest.mark.parametrize("url", ["DATABASE_URL", "REDIS_URL"])
+def test_a_given_server_that_cannot_be_reached_is_named_without_its_password(
+    url: str, database_url: str, redis_url: str
+) -> None:
+    scheme = "postgresql" if url == "DATABASE_URL" else "redis"
+    nobody = {url: f"{scheme}://me:hunter2@127.0.0.1:1/0"}
+
+    run = demo(STANDUP, **{"DATABASE_URL": database_url, "REDIS_URL": redis_url, **nobody})
+
+    assert run.returncode == 2
+    assert f"{url} is {scheme}://me" in run.stderr
+    assert "@127.0.0.1:1/0" in run.stderr
+    assert "hunter2" not in run.stderr

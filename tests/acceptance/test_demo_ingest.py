@@ -8,8 +8,13 @@ import sys
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
+import pytest
+from redis import Redis
+
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine
+from tests.databases import driver_url
 from tests.waiting import eventually
 from worker.demo.fleet import Fleet
 from worker.demo.plan import STATES
@@ -78,5 +83,39 @@ def test_without_a_database_it_says_so_without_a_password() -> None:
 
     assert run.returncode == 1
     assert run.stderr.startswith("ingest: ")
+    assert "@127.0.0.1:1/x" in run.stderr
     assert "hunter2" not in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("WEBVTT\n\nNOTE secret\n", "holds no segment"),
+        (f"WEBVTT\n\n00:04.000 --> 00:05.000\n{'secret ' * 200_000}\n", "segments[0], which begins at 4 s: is 14"),
+    ],
+)
+async def test_a_file_that_is_refused_leaves_no_meeting(
+    content: str, complaint: str, database_url: str, redis_url: str, redis_admin: Redis, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.vtt"
+    path.write_text(content)
+
+    run = subprocess.run(
+        [sys.executable, "-m", "worker", "ingest", path],
+        env={**os.environ, "DATABASE_URL": database_url, "REDIS_URL": redis_url},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"ingest: {path}: {complaint}")
+    assert "secret" not in run.stderr
+    connection = await asyncpg.connect(driver_url(database_url))
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM meetings") == 0
+    finally:
+        await connection.close()
+    assert redis_admin.dbsize() == 0

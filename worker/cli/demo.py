@@ -11,11 +11,13 @@ from rich.console import Console
 
 from noteflow.domain.errors import NoteflowError
 from worker.cli.reading import read_settings
+from worker.cli.unreachable import complaint
 from worker.demo.fleet import FleetError
 from worker.demo.stage import Options, run_demo
 from worker.embedded import EmbeddedServerError
 from worker.settings import Settings
 from worker.transcripts import Transcript, read_transcript
+from worker.transcripts.fitting import check_fits
 
 EXIT_UNSOUND = 1
 EXIT_CANNOT = 2
@@ -43,14 +45,17 @@ def demo(
     try:
         sound = run_demo(_transcripts(files), options, _console())
     except (NoteflowError, FleetError, EmbeddedServerError) as error:
-        typer.echo(f"demo: {error}", err=True)
+        typer.echo(f"demo: {complaint(error, settings, settings.model_fields_set)}", err=True)
         raise typer.Exit(EXIT_CANNOT) from None
     raise typer.Exit(0 if sound else EXIT_UNSOUND)
 
 
 def _transcripts(files: list[Path] | None) -> list[Transcript]:
     samples = (path for path in EXAMPLES.iterdir() if path.suffix in (".vtt", ".srt", ".json"))
-    return [read_transcript(path) for path in files or sorted(samples)]
+    transcripts = [read_transcript(path) for path in files or sorted(samples)]
+    for transcript in transcripts:
+        check_fits(transcript)
+    return transcripts
 
 
 def _if_set(settings: Settings, name: str) -> str | None:

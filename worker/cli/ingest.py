@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -11,19 +13,23 @@ import typer
 
 from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 from noteflow.domain.entities import Meeting
-from noteflow.domain.errors import NoteflowError
+from noteflow.domain.errors import NoteflowError, Refused
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from noteflow.infrastructure.queue.answers import Enqueued
 from noteflow.infrastructure.queue.client import JobClient
 from worker.cli.reading import read_settings
+from worker.cli.unreachable import complaint
 from worker.settings import Settings
 from worker.transcripts import Transcript, read_transcript
-from worker.transcripts.segments import segments_of
+from worker.transcripts.fitting import check_fits
+from worker.transcripts.segments import batches_of
 
 EXIT_FAILED = 1
+EXIT_REFUSED = 2
 _STATES = (MeetingState.RECORDING, MeetingState.STOPPING, MeetingState.STOPPED, MeetingState.COMPLETED)
+_COMMANDS_AT_A_TIME = 10
 
 
 def ingest(
@@ -33,25 +39,32 @@ def ingest(
 ) -> None:
     """Enqueue a transcript as a finished meeting, for workers that run elsewhere to store.
 
-    DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe.
+    DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe. Ends with 2
+    if the file is refused, before anything is stored; with 1 if a server does not answer.
     """
     settings = read_settings()
     try:
         transcript = read_transcript(file)
+        check_fits(transcript)
         asyncio.run(_ingest(settings, transcript, title or transcript.title, meeting))
     except NoteflowError as error:
-        typer.echo(f"ingest: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
+        typer.echo(f"ingest: {complaint(error, settings)}", err=True)
+        raise typer.Exit(EXIT_REFUSED if isinstance(error, Refused) else EXIT_FAILED) from None
 
 
 async def _ingest(settings: Settings, transcript: Transcript, title: str, existing: UUID | None) -> None:
     meeting_id = MeetingId(existing) if existing is not None else await _create(settings, title)
     # Before the jobs are enqueued: should that fail, this id is what says the rest.
     typer.echo(f"meeting {meeting_id}")
+    jobs, any_new = 0, False
     async with JobClient.from_url(settings.redis_url.get_secret_value(), queue_name=settings.queue_name) as client:
-        answers = await client.enqueue_many(_commands(transcript, meeting_id))
-    jobs = sum(len(answer.job_ids) for answer in answers)
-    if any(isinstance(answer, Enqueued) for answer in answers):
+        commands = _commands(transcript, meeting_id)
+        # A few at a time: a long transcript's jobs need not be in memory together.
+        while together := list(islice(commands, _COMMANDS_AT_A_TIME)):
+            answers = await client.enqueue_many(together)
+            jobs += sum(len(answer.job_ids) for answer in answers)
+            any_new = any_new or any(isinstance(answer, Enqueued) for answer in answers)
+    if any_new:
         typer.echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
     else:
         typer.echo(f"nothing new: all {jobs} jobs are known already")
@@ -68,9 +81,11 @@ async def _create(settings: Settings, title: str) -> MeetingId:
         await engine.dispose()
 
 
-def _commands(transcript: Transcript, meeting_id: MeetingId) -> list[Command]:
+def _commands(transcript: Transcript, meeting_id: MeetingId) -> Iterator[Command]:
     recording, *endings = (
         ChangeMeetingState(meeting_id, state, sequence) for sequence, state in enumerate(_STATES, start=1)
     )
-    segments = segments_of(transcript, meeting_id)
-    return [recording, *([IngestSegments(meeting_id, segments)] if segments else []), *endings]
+    yield recording
+    for batch in batches_of(transcript, meeting_id):
+        yield IngestSegments(meeting_id, batch)
+    yield from endings

@@ -126,7 +126,7 @@ async def _redis(place: Servers) -> AsyncIterator[Redis]:
         async with Redis.from_url(place.redis_url) as redis:
             yield redis
     except RedisError as error:
-        raise QueueUnavailable(f"Redis does not answer ({type(error).__name__}); is REDIS_URL right?") from error
+        raise QueueUnavailable(f"Redis does not answer ({type(error).__name__})") from error
 
 
 @asynccontextmanager

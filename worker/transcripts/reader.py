@@ -16,12 +16,18 @@ _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_transcript(path: Path) -> Transcript:
-    """The transcript in the file at `path`; TranscriptError names place and field of what cannot be read."""
+    """The transcript in the file at `path`, which holds one segment at least.
+
+    TranscriptError names place and field of what cannot be read.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise TranscriptError(str(path), f"cannot be opened: {error.strerror}") from error
-    return parse_transcript(content, str(path))
+    transcript = parse_transcript(content, str(path))
+    if not transcript.segments:
+        raise TranscriptError(transcript.source, "holds no segment")
+    return transcript
 
 
 def parse_transcript(content: bytes, source: str) -> Transcript:

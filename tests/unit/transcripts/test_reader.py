@@ -62,3 +62,12 @@ def test_an_error_survives_the_way_between_processes() -> None:
     error = TranscriptError("a.vtt", "is odd", place="line 1", field="end")
 
     assert str(pickle.loads(pickle.dumps(error))) == "a.vtt: line 1, end: is odd"
+
+
+@pytest.mark.parametrize("content", [b"WEBVTT\n", b"[]", b'{"segments": [{"start": 1, "end": 2, "text": " "}]}'])
+def test_a_file_in_which_nothing_is_said_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "silence"
+    path.write_bytes(content)
+
+    with pytest.raises(TranscriptError, match="silence: holds no segment"):
+        read_transcript(path)
