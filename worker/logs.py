@@ -27,7 +27,7 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda _logger, _name, event: {**bound, **_subject.get(), **event},
+        lambda _logger, _name, event: {**bound, **subject(), **event},
         without_words,
     ]
     renderer: Processor = (
@@ -47,6 +47,11 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
 def about(subject: Mapping[str, object]) -> None:
     """Put `subject`, as it is then, on every line that is written in this task from here on, also on foreign ones."""
     _subject.set(subject)
+
+
+def subject() -> Mapping[str, object]:
+    """What the lines of this task are about; empty if it is no job's."""
+    return _subject.get()
 
 
 def logger() -> FilteringBoundLogger:

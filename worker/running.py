@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 
 from jobs import handlers
+from worker.burials import tell_burial
 from worker.bursting import carry_over
 from worker.engine.claims import Ending
 from worker.engine.gate import Gate
@@ -73,6 +74,11 @@ def _worker(
     *,
     burst: bool = False,
 ) -> Worker:
+    def tell(ending: Ending) -> None:
+        tell_burial(ending)
+        if on_ending:
+            on_ending(ending)
+
     gate = Gate()
     worker = Worker(
         **worker_arguments(settings, for_our_worker, gate, observer) | {"job_deserializer": bounded_deserializer},
@@ -84,7 +90,7 @@ def _worker(
             lease_s=settings.lease_s,
             retry_timeouts=True,
             max_dead_letters=0,
-            on_ending=on_ending,
+            on_ending=tell,
         ),
     )
     worker.ctx[WORKER] = worker.worker_id

@@ -152,6 +152,7 @@ class Bury(Settlement):
 class Ending:
     """Tell an observer what became of one claim, after it is recorded. Times are unix ms.
 
+    `reason` is why its dead letter was written, empty if none was. It may quote the payload.
     `crashes` counts the workers that have died running the job, in this claim and those before it.
     """
 
@@ -166,3 +167,4 @@ class Ending:
     error: BaseException | None = None
     detail: dict[str, Any] = field(default_factory=dict)
     crashes: int = 0
+    reason: str = ""

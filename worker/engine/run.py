@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arq.utils import ms_to_datetime, timestamp_ms
 
 from worker.engine import lines
-from worker.engine.claims import Cause, Claim, Ending, Finish, GiveBack, Outcome, Settlement, Status
+from worker.engine.claims import Bury, Cause, Claim, Ending, Outcome, Settlement, Status
 from worker.engine.job import Job, Unrunnable, examine, unknown_function
 from worker.engine.outcome import conclude
 
@@ -61,7 +61,7 @@ async def run_claim(worker: Worker, claim: Claim) -> None:
         outcome = await _settle(worker, settlement, outcome)
     if worker.after_job_end:
         await _hook(worker.after_job_end, attempt.ctx, examined.ref)
-    _tell(worker, claim, examined.envelope, outcome, attempt.start_ms, attempt.error)
+    _tell(worker, claim, examined.envelope, outcome, attempt.start_ms, attempt.error, _reason(settlement))
 
 
 async def _attempt(worker: Worker, job: Job) -> Attempt:
@@ -135,14 +135,14 @@ async def _end_unrun(worker: Worker, claim: Claim, unrunnable: Unrunnable) -> No
     if unrunnable.settlement.status is Status.GRACE_OVER:
         unrunnable = unknown_function(worker, claim, unrunnable.envelope, grace_over=True)
         outcome = await _settle(worker, unrunnable.settlement, unrunnable.outcome)
-    _tell(worker, claim, unrunnable.envelope, outcome, started_ms, unrunnable.error)
+    _tell(worker, claim, unrunnable.envelope, outcome, started_ms, unrunnable.error, _reason(unrunnable.settlement))
 
 
 async def _settle(worker: Worker, settlement: Settlement, outcome: Outcome) -> Outcome:
     worker.link.settle(settlement)
     status = await settlement.wait()
     worker.runs.drop(settlement.claim)
-    if status is Status.LOST and isinstance(settlement, Finish | GiveBack):
+    if status is Status.LOST:
         logger.warning("%s ended, but its lease was lost: its ending changes nothing", settlement.claim.job_id)
         return Outcome.LOST
     return outcome
@@ -155,8 +155,19 @@ async def _hook(hook: Any, ctx: dict[Any, Any], ref: str) -> None:
         logger.exception("%s raised after %s had run", getattr(hook, "__qualname__", hook), ref)
 
 
+def _reason(settlement: Settlement | None) -> str:
+    """Return why a dead letter was written; an ending that did not reach Redis will be another worker's to tell."""
+    return settlement.reason if isinstance(settlement, Bury) and settlement.status is Status.DONE else ""
+
+
 def _tell(
-    worker: Worker, claim: Claim, envelope: Envelope, outcome: Outcome, started_ms: int, error: BaseException | None
+    worker: Worker,
+    claim: Claim,
+    envelope: Envelope,
+    outcome: Outcome,
+    started_ms: int,
+    error: BaseException | None,
+    reason: str,
 ) -> None:
     worker.last_progress = time.time()
     if worker.options.on_ending is None:
@@ -171,6 +182,7 @@ def _tell(
         started_ms,
         error=error,
         crashes=claim.crashes,
+        reason=reason,
     )
     try:
         worker.options.on_ending(ending)
