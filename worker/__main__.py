@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from worker.cli import create_app
+import sys
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["run"]:
+        from worker.early_stop import end_when_told
+
+        end_when_told()
+    from worker.cli import create_app
+
     create_app()()
