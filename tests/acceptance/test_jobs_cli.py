@@ -171,7 +171,8 @@ def test_without_postgresql_they_work_on_and_say_so(jobs: JobsConsole, command: 
     about = {"why": [job_ids["due"]], "show": [job_ids["due"]], "meeting": [str(job_ids["meeting"])]}
     away = {"DATABASE_URL": "postgresql://ada:hunter2@127.0.0.1:1/nothing"}
     result = jobs.run(command, *about.get(command, []), **away)
-    assert result.exit_code == 0
+    assert result.exit_code == 3
+    assert result.stdout
     assert "PostgreSQL" in result.output
     assert "away" in result.output
     assert "hunter2" not in result.output

@@ -22,10 +22,10 @@ LETTERS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """One queue. `waiting` is `due` and `deferred` together; `parked` is None while PostgreSQL is away.
+    """One queue. `waiting` is `due` and `deferred` together; `parked` and `dead` are None while PostgreSQL is away.
 
-    `oldest_due_s` is for how long the first due job has been due. `dead` counts the letters of both servers, while
-    PostgreSQL is away those in Redis. `running_is_estimate` says that `running` was taken from the workers' records.
+    `oldest_due_s` is for how long the first due job has been due. `dead` counts the letters of both servers.
+    `running_is_estimate` says that `running` was taken from the workers' records.
     """
 
     queue: str
@@ -34,7 +34,7 @@ class QueueDepth:
     deferred: int
     running: int
     parked: int | None
-    dead: int
+    dead: int | None
     oldest_due_s: float | None
     next_due_s: float | None
     running_is_estimate: bool
@@ -73,7 +73,7 @@ async def queue_depths(
                 deferred=card - due - running,
                 running=running,
                 parked=None if stored is None else stored.parked.get(queue, 0),
-                dead=letters[queue] + (stored.dead.get(queue, 0) if stored else 0),
+                dead=None if stored is None else letters[queue] + stored.dead.get(queue, 0),
                 oldest_due_s=_age_s(first, now_ms),
                 next_due_s=(min(ahead) - now_ms) / 1000 if ahead and math.isfinite(min(ahead)) else None,
                 running_is_estimate=is_estimate,

@@ -51,6 +51,8 @@ class Batches:
 class MeetingView:
     """One meeting. `state` is None if PostgreSQL has none of this id, or is away.
 
+    While it is away, what only it could tell is None too (`postgresql` then says why), and `history` is empty.
+
     `commit_lag_s` is how long the last segments took from enqueueing to commit; `behind_s` how far what is stored
     lies behind the meeting's own clock, while it is being recorded; less than zero is ahead of it.
     """
@@ -63,14 +65,14 @@ class MeetingView:
     started_at: datetime | None
     ended_at: datetime | None
     history: list[Move]
-    batches: Batches
-    segments: int
-    late_segments: int
+    batches: Batches | None
+    segments: int | None
+    late_segments: int | None
     transcript_ends_s: float | None
     last_commit_at: datetime | None
     commit_lag_s: float | None
     behind_s: float | None
-    jobs_done: dict[str, int]
+    jobs_done: dict[str, int] | None
     unfinished: list[JobRow]
     stopped: str | None
     redis: str | None
@@ -82,6 +84,7 @@ async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> Meet
     row = await sources.first("SELECT * FROM meetings WHERE id = :id", id=meeting_id)
     spoken = await sources.first(_SPOKEN, id=meeting_id)
     last = await sources.first(_LAST, id=meeting_id)
+    done = await sources.rows(_DONE, id=meeting_id)
     listing = await list_jobs(sources, Choice(meeting_id=meeting_id), limit=MOST_JOBS, look=look)
     return MeetingView(
         meeting_id=meeting_id,
@@ -93,13 +96,13 @@ async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> Meet
         ended_at=row.ended_at if row else None,
         history=await _history(sources, meeting_id),
         batches=await _batches(sources, meeting_id, row.expected_batches if row else None, listing.rows),
-        segments=spoken.number if spoken else 0,
-        late_segments=spoken.late if spoken else 0,
+        segments=spoken.number if spoken else None,
+        late_segments=spoken.late if spoken else None,
         transcript_ends_s=spoken.ends_s if spoken else None,
         last_commit_at=last.committed_at if last else None,
         commit_lag_s=last.lag_s if last else None,
         behind_s=spoken.behind_s if spoken else None,
-        jobs_done={each.name: each.number for each in await sources.rows(_DONE, id=meeting_id) or ()},
+        jobs_done=None if done is None else {each.name: each.number for each in done},
         unfinished=listing.rows,
         stopped=listing.stopped,
         redis=sources.redis_problem,
@@ -112,10 +115,12 @@ async def _history(sources: Sources, meeting_id: UUID) -> list[Move]:
     return [Move(row.from_state, row.to_state, row.sequence, row.job_id, row.moved_at) for row in rows]
 
 
-async def _batches(sources: Sources, meeting_id: UUID, expected: int | None, jobs: list[JobRow]) -> Batches:
-    stored = await sources.rows(_BATCHES, id=meeting_id) or ()
+async def _batches(sources: Sources, meeting_id: UUID, expected: int | None, jobs: list[JobRow]) -> Batches | None:
+    stored = await sources.rows(_BATCHES, id=meeting_id)
+    kept = await sources.rows(_KEPT, id=meeting_id)
+    if stored is None or kept is None:
+        return None
     applied = [row.batch for row in stored if row.is_whole]
-    kept = await sources.rows(_KEPT, id=meeting_id) or ()
     waiting = await _queued_numbers(sources, jobs) | _numbers(row.tail for row in kept if row.state != "dead")
     dead = _numbers(row.tail for row in kept if row.state == "dead")
     missing = set(range(1, (expected or 0) + 1)) - set(applied) - waiting - dead

@@ -73,7 +73,7 @@ class Steering:
             return Acted(job_id, True, "on its way to Redis; if it is still too early it is parked again")
         if letter := _dead(facts):
             return await replay(self._sources, letter, self._actor, self._note)
-        return Acted(job_id, False, "it is complete" if facts.ledger else "nobody knows it")
+        return Acted(job_id, False, _over(facts))
 
     async def _cancel(self, facts: JobFacts) -> Acted:
         mark, job_id = facts.footprint, facts.job_id
@@ -177,7 +177,11 @@ def _dead(facts: JobFacts) -> Letter | None:
 def _over(facts: JobFacts) -> str:
     if _dead(facts):
         return "it is dead already"
-    return "it is complete" if facts.ledger else "nobody knows it"
+    if facts.ledger:
+        return "it is complete"
+    if facts.postgresql is not None:
+        return "Redis does not know it, and what PostgreSQL keeps cannot be reached now: nothing was done"
+    return "nobody knows it"
 
 
 def _key(job_id: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from worker.engine.options import Options
 from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint, Place
 from worker.inspection.job import JobFacts
@@ -76,7 +77,8 @@ def _unknown_function(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Pla
     if kind is None or any(worker.serves(place.queue) and kind in worker.functions for worker in fleet.workers):
         return None
     noticed = f" (noticed {since(mark.unknown_since, now)})" if mark.unknown_since else ""
-    sentence = f"no live worker knows its function {kind}{noticed}: it is handed back for a while, then dead"
+    grace = span(Options().unknown_function_grace_s)
+    sentence = f"no live worker knows its function {kind}{noticed}: it waits {grace} for one that does, then it is dead"
     return "unknown_function", sentence, "jobs workers"
 
 

@@ -121,7 +121,7 @@ class _Families:
             self.paused.add_metric([depth.queue], depth.paused is not None)
             if depth.parked is not None:
                 self.parked.add_metric([depth.queue], depth.parked)
-            if state.counts is not None:  # those in Redis alone would look as if the others had been dealt with
+            if depth.dead is not None:
                 self.letters.add_metric([depth.queue], depth.dead)
         for event, number in state.letter_events.items():
             self.events.add_metric([event], number)

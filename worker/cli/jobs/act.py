@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.jobs.bulk import agree, report
-from worker.cli.jobs.frame import ask, myself, refuse
+from worker.cli.jobs.bulk import Came, agree, named_once, report
+from worker.cli.jobs.frame import ask, myself
 from worker.cli.jobs.options import As, Error, Json, Kind, Limit, Look, Meeting, Note, Since, State, Yes, choice_of
-from worker.inspection.acted import Acted
 from worker.inspection.choice import Choice, JobState
 from worker.inspection.listing import LOOK, JobRow, Listing, list_jobs
 from worker.inspection.sources import Sources
@@ -89,20 +88,19 @@ def _do(
     yes: bool,
     json: bool,
 ) -> None:
-    if bool(ids) == (choice is not None):
-        refuse("name jobs by their ids, or by --state, --kind, --meeting, --error, --since; not by both")
+    named_once(ids, choice is not None, "--state, --kind, --meeting, --error, --since")
     if ids is None or choice is not None:
         assert choice is not None
         found = ask(lambda sources: list_jobs(sources, choice, limit=limit, look=look))
         rows = _without_complete(found)
-        agree(verb.value, rows, stopped=found.stopped, yes=yes, json=json)
+        agree(verb.value, rows, found, yes=yes, json=json)
         ids = [row.job_id for row in rows]
     report(ask(lambda sources: _act(sources, verb, ids, actor or myself(), note)), json=json)
 
 
-async def _act(sources: Sources, verb: Verb, ids: Sequence[str], actor: str, note: str | None) -> list[Acted]:
+async def _act(sources: Sources, verb: Verb, ids: Sequence[str], actor: str, note: str | None) -> Came:
     steering = Steering(sources, actor, note)
-    return [await steering.act(verb, job_id) for job_id in ids]
+    return Came.of([await steering.act(verb, job_id) for job_id in ids], sources)
 
 
 def _without_complete(found: Listing) -> list[JobRow]:

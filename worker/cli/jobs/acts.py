@@ -8,7 +8,7 @@ import typer
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json, Limit
-from worker.cli.jobs.output import console, emit, note_absent
+from worker.cli.jobs.output import console, emit, end
 from worker.cli.jobs.show import acts_table
 from worker.inspection.acts import Act, read_acts, settle
 from worker.inspection.sources import RedisAway, Sources
@@ -21,9 +21,12 @@ def acts(job: OfJob = None, limit: Limit = 50, json: Json = False) -> None:
     found, redis, postgresql = ask(lambda sources: _acts(sources, job, limit))
     if json:
         emit(found)
-        return
-    console().print(acts_table(found) if found else "nobody has done anything")
-    note_absent(redis, postgresql)
+    elif found:
+        console().print(acts_table(found))
+    else:
+        is_sure = redis is None and postgresql is None
+        typer.echo("nobody has done anything" if is_sure else "no act can be seen now")
+    end(redis, postgresql)
 
 
 async def _acts(sources: Sources, job_id: str | None, limit: int) -> tuple[list[Act], str | None, str | None]:

@@ -5,35 +5,63 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import typer
 
 from worker.cli.jobs.frame import EXIT_NOTHING, refuse
 from worker.cli.jobs.ls import print_rows
-from worker.cli.jobs.output import console, emit, readable
+from worker.cli.jobs.output import console, emit, end, note_absent, readable
 from worker.inspection.acted import Acted
-from worker.inspection.listing import JobRow
+from worker.inspection.listing import JobRow, Listing
+from worker.inspection.sources import Sources
 from worker.inspection.words import count
 
 SHOWN: Final = 10
 
 
-def agree(verb: str, rows: Sequence[JobRow], *, stopped: str | None, yes: bool, json: bool) -> None:
-    """Show the jobs that are meant and ask. Ends the command with 1 if there are none or the answer is no."""
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of a verb for each job, and which servers could not be asked meanwhile."""
+
+    acted: Sequence[Acted]
+    redis: str | None
+    postgresql: str | None
+
+    @classmethod
+    def of(cls, acted: Sequence[Acted], sources: Sources) -> Came:
+        """What came of it, with what the sources found to be away."""
+        return cls(acted, sources.redis_problem, sources.postgresql_problem)
+
+
+def named_once(ids: Sequence[str] | None, is_chosen: bool, options: str) -> None:
+    """End the command with 2 unless jobs are named by their ids, or chosen by options, and not by both."""
+    if ids and is_chosen:
+        refuse(f"name jobs by their ids, or choose them by {options}; not both at once")
+    if not ids and not is_chosen:
+        refuse(f"which jobs? Name them by their ids, or choose them by {options}")
+
+
+def agree(verb: str, rows: Sequence[JobRow], found: Listing, *, yes: bool, json: bool) -> None:
+    """Show the jobs that are meant and ask. Ends the command with 1 if there are none or the answer is no.
+
+    With 3 if there are none and a server is away that may know some.
+    """
     if not rows:
         if json:
             emit([])
-        typer.echo("no such job", err=True)
-        raise typer.Exit(EXIT_NOTHING)
+        is_sure = found.redis is None and found.postgresql is None
+        typer.echo("no such job" if is_sure else "no such job can be seen now", err=True)
+        end(found.redis, found.postgresql, nothing=True)
     if not json:
         print_rows(console(), list(rows[:SHOWN]))
         if len(rows) > SHOWN:
             typer.echo(f"… and {len(rows) - SHOWN:,} more")
         counted = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).items())
         typer.echo(f"{verb} would be done to {count(len(rows), 'job')}: {counted}")
-        if stopped is not None:
-            typer.echo(f"note: {stopped}", err=True)
+        if found.stopped is not None:
+            typer.echo(f"note: {found.stopped}", err=True)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -42,8 +70,9 @@ def agree(verb: str, rows: Sequence[JobRow], *, stopped: str | None, yes: bool, 
         raise typer.Exit(EXIT_NOTHING)
 
 
-def report(acted: Sequence[Acted], *, json: bool) -> None:
-    """Say what came of it, and end with 1 if not all was done."""
+def report(came: Came, *, json: bool) -> None:
+    """Say what came of it. Ends with 1 if not all was done, with 3 if a server is away that it may have taken."""
+    acted = came.acted
     if json:
         emit(list(acted))
     else:
@@ -53,5 +82,7 @@ def report(acted: Sequence[Acted], *, json: bool) -> None:
                 typer.echo(f"{'done' if each.done else 'not done'}   {readable(each.job_id)}   {each.what}")
         if not few:
             typer.echo(f"done to {sum(each.done for each in acted):,} of {len(acted):,}")
-    if not all(each.done for each in acted):
-        raise typer.Exit(EXIT_NOTHING)
+    undone = not all(each.done for each in acted)
+    if undone:
+        end(came.redis, came.postgresql, nothing=True)
+    note_absent(came.redis, came.postgresql)

@@ -9,12 +9,12 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from worker.cli.jobs.bulk import agree, report
+from worker.cli.jobs.bulk import Came, agree, named_once, report
 from worker.cli.jobs.editing import edited
-from worker.cli.jobs.frame import EXIT_NOTHING, ask, myself, refuse
+from worker.cli.jobs.frame import ask, myself, refuse
 from worker.cli.jobs.ls import ls
 from worker.cli.jobs.options import As, Error, Json, Kind, Limit, Meeting, Note, Reveal, Since, Yes, choice_of
-from worker.cli.jobs.output import console, emit, note_absent, readable
+from worker.cli.jobs.output import console, emit, end, readable
 from worker.cli.jobs.show import letter_view
 from worker.cli.jobs.why import JobId
 from worker.inspection import replaying
@@ -64,10 +64,9 @@ def dead_show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json 
             )
         )
         screen.print(Padding(letter_view(letter), (0, 0, 1, 2)))
-    note_absent(None, problem)
     if not letters:
-        typer.echo("it left no dead letter", err=True)
-        raise typer.Exit(EXIT_NOTHING)
+        typer.echo("it left no dead letter" if problem is None else "no dead letter of it can be seen now", err=True)
+    end(None, problem, nothing=not letters)
 
 
 def dead_replay(
@@ -88,7 +87,7 @@ def dead_replay(
     if edit:
         if ids is None or len(ids) != 1:
             refuse("--edit mends one job: name it by its id")
-        report([ask(lambda sources: _edit_and_replay(sources, ids[0], actor, note))], json=json)
+        report(ask(lambda sources: _edit_and_replay(sources, ids[0], actor, note)), json=json)
         return
     chosen = _chosen("replay", ids, choice_of([JobState.DEAD], kind, meeting, error, since), limit, yes=yes, json=json)
     report(ask(lambda sources: _each(sources, chosen, actor, note, drop=False)), json=json)
@@ -114,40 +113,46 @@ def dead_drop(
 def _chosen(
     verb: str, ids: Sequence[str] | None, choice: Choice, limit: int, *, yes: bool, json: bool
 ) -> Sequence[str]:
-    if bool(ids) == (not choice.is_everything):
-        refuse("name jobs by their ids, or by --kind, --meeting, --error, --since; not by both")
+    named_once(ids, not choice.is_everything, "--kind, --meeting, --error, --since")
     if ids:
         return ids
     found = ask(lambda sources: list_jobs(sources, choice, limit=limit))
-    agree(verb, found.rows, stopped=found.stopped, yes=yes, json=json)
+    agree(verb, found.rows, found, yes=yes, json=json)
     return [row.job_id for row in found.rows]
 
 
-async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | None, *, drop: bool) -> list[Acted]:
+async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | None, *, drop: bool) -> Came:
     acted = []
     for job_id in ids:
         letter = await _dead(sources, job_id)
         try:
             if letter is None:
-                acted.append(Acted(job_id, False, "it is not dead"))
+                acted.append(Acted(job_id, False, _not_dead(sources)))
             elif drop:
                 acted.append(await replaying.drop(sources, letter, actor, note))
             else:
                 acted.append(await replaying.replay(sources, letter, actor, note))
         except PostgresAway as error:
             acted.append(Acted(job_id, False, f"it is kept in PostgreSQL, which is away: {error}"))
-    return acted
+    return Came.of(acted, sources)
 
 
-async def _edit_and_replay(sources: Sources, job_id: str, actor: str, note: str | None) -> Acted:
+async def _edit_and_replay(sources: Sources, job_id: str, actor: str, note: str | None) -> Came:
     letter = await _dead(sources, job_id)
     if letter is None or letter.body is None:
-        return Acted(job_id, False, "it is not dead" if letter is None else "its payload was gone before it died")
+        complaint = _not_dead(sources) if letter is None else "its payload was gone before it died"
+        return Came.of([Acted(job_id, False, complaint)], sources)
     await record(sources, [Act("reveal", actor, job_id=job_id, note="to edit it")])
     body = edited(letter.body)
     if body is None:
-        return Acted(job_id, False, "nothing was changed, so nothing was done")
-    return await replaying.replay(sources, letter, actor, note, body=body)
+        return Came.of([Acted(job_id, False, "nothing was changed, so nothing was done")], sources)
+    return Came.of([await replaying.replay(sources, letter, actor, note, body=body)], sources)
+
+
+def _not_dead(sources: Sources) -> str:
+    if sources.postgresql_problem is not None:
+        return "it is not among the dead of Redis, and PostgreSQL is away, which keeps the others"
+    return "it is not dead"
 
 
 async def _dead(sources: Sources, job_id: str) -> Letter | None:

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Error, Json, Kind, Limit, Look, Meeting, Since, State, choice_of
-from worker.cli.jobs.output import console, emit, note_absent, readable, state, table
-from worker.inspection.listing import LOOK, JobRow, list_jobs
+from worker.cli.jobs.output import console, emit, end, readable, state, table
+from worker.inspection.choice import UNFINISHED, Choice, JobState
+from worker.inspection.listing import LOOK, JobRow, Listing, list_jobs
 from worker.inspection.words import count
 
 WIDE: Final = 160
@@ -33,14 +34,26 @@ def ls(
     found = ask(lambda sources: list_jobs(sources, choice, limit=limit, look=look))
     if json:
         emit(found)
-        return
-    if found.rows:
+    elif found.rows:
         print_rows(console(), found.rows)
     else:
-        typer.echo("no such job")
+        typer.echo(nothing_of(choice, found))
     if found.stopped is not None:
         typer.echo(f"note: {found.stopped}", err=True)
-    note_absent(found.redis, found.postgresql)
+    end(found.redis, found.postgresql)
+
+
+def nothing_of(choice: Choice, found: Listing) -> str:
+    """What an empty list means: there is no such job only if everybody could be asked."""
+    if found.redis is not None or found.postgresql is not None:
+        return "no such job can be seen now"
+    if not choice.is_everything:
+        return "no such job"
+    if choice.states == UNFINISHED:
+        return "no unfinished job"
+    if choice.states == {JobState.DEAD}:
+        return "no dead letter"
+    return f"no job is {' or '.join(sorted(choice.states))}"
 
 
 def print_rows(screen: Console, rows: list[JobRow]) -> None:

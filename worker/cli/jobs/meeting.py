@@ -12,10 +12,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.jobs.frame import EXIT_NOTHING, ask
+from worker.cli.jobs.frame import ask
 from worker.cli.jobs.ls import print_rows
 from worker.cli.jobs.options import Json, Look
-from worker.cli.jobs.output import console, emit, note_absent, readable
+from worker.cli.jobs.output import console, emit, end, readable
 from worker.inspection.choice import JobState
 from worker.inspection.listing import LOOK
 from worker.inspection.meeting import Batches, MeetingView, read_meeting
@@ -33,8 +33,7 @@ def meeting(meeting_id: MeetingIdArgument, look: Look = LOOK, json: Json = False
         emit(view)
     else:
         _show(view)
-    if view.state is None and not view.unfinished and view.postgresql is None:
-        raise typer.Exit(EXIT_NOTHING)
+    end(view.redis, view.postgresql, nothing=view.state is None and not view.unfinished)
 
 
 def _show(view: MeetingView) -> None:
@@ -60,24 +59,27 @@ def _show(view: MeetingView) -> None:
             )
     if view.stopped is not None:
         typer.echo(f"note: {view.stopped}", err=True)
-    note_absent(view.redis, view.postgresql)
 
 
 def _summary(view: MeetingView) -> Table:
     made = Table.grid(padding=(0, 2))
     ended = f"   ended {at(view.ended_at)}" if view.ended_at else ""
     made.add_row("started", f"{at(view.started_at)}{ended}" if view.started_at else "not yet")
-    late = f", {view.late_segments:,} late" if view.late_segments else ""
-    ends = "" if view.transcript_ends_s is None else f", to {span(view.transcript_ends_s)} into the meeting"
-    made.add_row("transcript", f"{count(view.segments, 'segment')}{late}{ends}")
+    if view.segments is not None:
+        late = f", {view.late_segments:,} late" if view.late_segments else ""
+        ends = "" if view.transcript_ends_s is None else f", to {span(view.transcript_ends_s)} into the meeting"
+        made.add_row("transcript", f"{count(view.segments, 'segment')}{late}{ends}")
     if view.last_commit_at is not None:
         lag = "" if view.commit_lag_s is None else f", {span(view.commit_lag_s)} after they were enqueued"
         made.add_row("freshness", f"last segments committed at {at(view.last_commit_at)}{lag}")
     if view.behind_s is not None:
         ahead = view.behind_s < 0
         made.add_row("behind", f"{span(view.behind_s)} {'ahead of' if ahead else 'behind'} the meeting's own clock")
-    made.add_row("batches", _batches(view.batches))
-    made.add_row("jobs done", "   ".join(f"{name} {number:,}" for name, number in view.jobs_done.items()) or "none")
+    if view.batches is not None:
+        made.add_row("batches", _batches(view.batches))
+    if view.jobs_done is not None:
+        done = "   ".join(f"{name} {number:,}" for name, number in view.jobs_done.items())
+        made.add_row("jobs done", done or "none")
     return made
 
 

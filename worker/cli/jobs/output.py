@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from worker.cli.jobs.frame import EXIT_AWAY, EXIT_NOTHING
+
 WIDTH_OF_A_PIPE: Final = 300
 COLOURS: Final = {
     "running": "green", "due": "cyan", "deferred": "blue", "outbox": "blue", "parked": "yellow", "dead": "red",
@@ -84,6 +86,15 @@ def readable(text: str) -> str:
     if sound.isprintable():
         return sound
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in sound)
+
+
+def end(redis: str | None, postgresql: str | None, *, nothing: bool = False) -> None:
+    """Name the servers that are away. Ends the command with 3 if there is one, with 1 if nothing was found."""
+    note_absent(redis, postgresql)
+    if redis is not None or postgresql is not None:
+        raise typer.Exit(EXIT_AWAY)
+    if nothing:
+        raise typer.Exit(EXIT_NOTHING)
 
 
 def note_absent(redis: str | None, postgresql: str | None) -> None:

@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.jobs.frame import EXIT_NOTHING, ask, myself
+from worker.cli.jobs.frame import ask, myself
 from worker.cli.jobs.options import As, Json, Reveal
-from worker.cli.jobs.output import console, emit, note_absent, plain, readable, table
+from worker.cli.jobs.output import console, emit, end, plain, readable, table
 from worker.cli.jobs.why import JobId
 from worker.inspection.acts import Act, record
 from worker.inspection.fleet import Fleet
@@ -37,11 +37,9 @@ def show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = Fal
         for title, part in _parts(facts):
             screen.print(Text(f"\n{title}", style="bold cyan"))
             screen.print(Padding(part, (0, 0, 0, 2)))
-        note_absent(facts.redis, facts.postgresql)
     else:
         typer.echo(explain(facts, fleet).sentence)
-    if not facts.is_known:
-        raise typer.Exit(EXIT_NOTHING)
+    end(facts.redis, facts.postgresql, nothing=not facts.is_known)
 
 
 async def read_for(sources: Sources, job_id: str, actor: str, *, reveal: bool) -> tuple[JobFacts, Fleet | None]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import console, emit, note_absent, readable, table
+from worker.cli.jobs.output import console, emit, end, readable, table
 from worker.inspection.depths import QueueDepth
 from worker.inspection.records import MeetingFreshness
 from worker.inspection.stats import Stats, read_stats
@@ -24,10 +24,10 @@ def stats(json: Json = False) -> None:
     found = ask(read_stats)
     if json:
         emit(found)
-        return
-    screen = console(120)
-    screen.print(page(found, screen.width))
-    note_absent(None, found.postgresql)
+    else:
+        screen = console(120)
+        screen.print(page(found, screen.width))
+    end(None, found.postgresql)
 
 
 def page(found: Stats, width: int) -> RenderableType:
@@ -42,7 +42,9 @@ def _workers(found: Stats) -> Text:
     line.append("   ")
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
-    line.append(f"   {fleet.running} of {fleet.slots} slots in use")
+    # Not what the workers say: their records are as old as a beat, and the queues' claims are of this moment.
+    running = min(sum(depth.running for depth in found.queues), fleet.slots)
+    line.append(f"   {running} of {fleet.slots} slots in use")
     if fleet.silent:
         line.append(f"   {fleet.silent} silent", style="red")
     for excuse in fleet.excuses:
@@ -61,8 +63,8 @@ def _queues(depths: list[QueueDepth]) -> Table:
             f"{depth.due:,}",
             f"{depth.deferred:,}",
             running,
-            "?" if depth.parked is None else Text(f"{depth.parked:,}", style="yellow" if depth.parked else ""),
-            Text(f"{depth.dead:,}", style="red" if depth.dead else ""),
+            Text(_number(depth.parked), style="yellow" if depth.parked else ""),
+            Text(_number(depth.dead), style="red" if depth.dead else ""),
             "–" if depth.oldest_due_s is None else span(depth.oldest_due_s),
             Text(f"paused: {readable(depth.paused)}", style="yellow") if depth.paused is not None else "",
         )
@@ -75,8 +77,7 @@ def _queue_lines(depths: list[QueueDepth]) -> Text:
         told.append(f"{readable(depth.queue)}\n", style="bold")
         oldest = "" if depth.oldest_due_s is None else f", the oldest for {span(depth.oldest_due_s)}"
         told.append(f"  waiting {depth.waiting:,}: due {depth.due:,}{oldest}; deferred {depth.deferred:,}\n")
-        parked = "?" if depth.parked is None else f"{depth.parked:,}"
-        told.append(f"  running {depth.running:,}  parked {parked}  dead {depth.dead:,}\n")
+        told.append(f"  running {depth.running:,}  parked {_number(depth.parked)}  dead {_number(depth.dead)}\n")
         if depth.paused is not None:
             told.append(f"  paused: {readable(depth.paused)}\n", style="yellow")
     told.rstrip()
@@ -105,8 +106,12 @@ def _rest(found: Stats) -> Table:
     return made
 
 
+def _number(known: int | None) -> str:
+    return "?" if known is None else f"{known:,}"
+
+
 def _counted(numbers: dict[str, int]) -> str:
-    return "   ".join(f"{readable(name)} {number:,}" for name, number in sorted(numbers.items())) or "nothing ended"
+    return "   ".join(f"{readable(name)} {number:,}" for name, number in sorted(numbers.items())) or "nothing committed"
 
 
 def _dead(number: int) -> Text:

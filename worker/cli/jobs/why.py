@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from worker.cli.jobs.frame import EXIT_NOTHING, ask
+from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import console, emit, readable
+from worker.cli.jobs.output import console, emit, end, readable
 from worker.inspection.job import read_job
 from worker.inspection.sources import Sources
 from worker.inspection.why import Why
@@ -20,7 +20,7 @@ JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
 def why(job_id: JobId, json: Json = False) -> None:
     """One sentence why a job is not running, or what became of it, and the command that would change it."""
-    answer = ask(lambda sources: _answer(sources, job_id))
+    answer, redis, postgresql = ask(lambda sources: _answer(sources, job_id))
     if json:
         emit(answer)
     else:
@@ -29,9 +29,9 @@ def why(job_id: JobId, json: Json = False) -> None:
         screen.print(Text(readable(answer.sentence), style="bold"), soft_wrap=True)
         if answer.command is not None:
             screen.print(Text(f"  → python -m worker {readable(answer.command)}", style="cyan"), soft_wrap=True)
-    if answer.code == "unknown":
-        raise typer.Exit(EXIT_NOTHING)
+    end(redis, postgresql, nothing=answer.code == "unknown")
 
 
-async def _answer(sources: Sources, job_id: str) -> Why:
-    return explain(*await read_job(sources, job_id))
+async def _answer(sources: Sources, job_id: str) -> tuple[Why, str | None, str | None]:
+    answer = explain(*await read_job(sources, job_id))
+    return answer, sources.redis_problem, sources.postgresql_problem

@@ -81,7 +81,8 @@ async def check_workers(sources: Sources) -> list[Finding]:
     if not alive:
         findings.append(warning("workers", "none is alive", "python -m worker run"))
     else:
-        told = f"{ready} of {len(alive)} ready"
+        excuses = sorted({excuse for worker in alive for excuse in worker.excuses})
+        told = f"{ready} of {len(alive)} ready" + "".join(f"; {excuse}" for excuse in excuses)
         findings.append((ok if ready == len(alive) else warning)("workers", told))
     if len(versions := {worker.version for worker in alive}) > 1:
         findings.append(warning("worker versions", ", ".join(sorted(versions)), "finish the deploy"))
