@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -15,7 +16,7 @@ import pytest
 from redis import Redis
 
 from tests.databases import driver_url
-from tests.processes import alive
+from tests.processes import alive, parent_of
 from tests.waiting import eventually_sync
 
 STANDUP = Path(__file__).parents[2] / "examples" / "standup.vtt"
@@ -35,6 +36,18 @@ def demo(*arguments: str | Path, **given: str) -> subprocess.CompletedProcess[st
 def environment(**given: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     return {**inherited, **given}
+
+
+def started_server(demo_pid: int, names: Collection[str]) -> int:
+    """The process of that name whose guard is a child of the demo."""
+    (server,) = (
+        int(command.parent.name)
+        for command in Path("/proc").glob("[0-9]*/comm")
+        if alive(int(command.parent.name))
+        and command.read_text().strip() in names
+        and parent_of(parent_of(int(command.parent.name))) == demo_pid
+    )
+    return server
 
 
 def execute(database_url: str, statement: str) -> object:
@@ -116,6 +129,45 @@ def test_interrupted_it_leaves_no_process_and_no_file(number: signal.Signals, tm
     assert "Traceback" not in rest
     eventually_sync(lambda: not any(alive(pid) for pid in pids))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demo with servers of its own, whose workers are ready and whose files lie in `tmp_path`."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "worker", "demo", STANDUP, "--seconds", "60"],
+        env={**environment(), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        try:
+            next(line for line in run.stdout if line.startswith("workers"))
+            yield run
+        finally:
+            run.kill()
+
+
+def test_killed_outright_it_leaves_no_file(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert list(tmp_path.iterdir())
+
+    running.kill()
+
+    eventually_sync(lambda: list(tmp_path.iterdir()) == [], within_s=20.0)
+
+
+@pytest.mark.parametrize("names", [("valkey-server", "redis-server"), ("postgres",)])
+def test_a_server_of_its_own_that_ends_is_blamed_with_its_log(
+    names: tuple[str, ...], running: subprocess.Popen[str]
+) -> None:
+    os.kill(started_server(running.pid, names), signal.SIGKILL)
+    _, said = running.communicate(timeout=60)
+
+    assert running.returncode == 2
+    assert re.match(r"demo: the server started for this, .* ended by itself\. The end of its log:\n.+", said)
+    assert "_URL" not in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(

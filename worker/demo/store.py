@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,14 +20,14 @@ from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWor
 class Store:
     """Creates and removes the demo's meetings, and can make whoever writes to them wait."""
 
-    def __init__(self, engine: AsyncEngine, meetings_dir: Path) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._sessions = create_session_factory(engine)
-        self._meetings_dir = meetings_dir
 
     async def create(self, title: str) -> MeetingId:
         """Create a meeting, in a unit of work of its own, and say its id once it is committed."""
-        async with SqlAlchemyUnitOfWork(self._sessions, self._meetings_dir) as uow:
+        # Nothing of a meeting's files is touched, so any folder will do.
+        async with SqlAlchemyUnitOfWork(self._sessions, ".") as uow:
             meeting = await uow.meetings.create(Meeting.create(title=title))
             await uow.commit()
             return meeting.id

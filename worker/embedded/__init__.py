@@ -1,7 +1,7 @@
 """Real PostgreSQL and real Redis for the demo and the tests, on a machine that may have neither."""
 
 from worker.embedded.binaries import Places
-from worker.embedded.errors import BinaryMissing, EmbeddedServerError, StartFailed
+from worker.embedded.errors import BinaryMissing, EmbeddedServerError, ServerEnded, StartFailed
 from worker.embedded.postgres import DISPOSABLE, EmbeddedPostgres
 from worker.embedded.redis import EmbeddedRedis
 from worker.embedded.servers import Servers, servers
@@ -13,6 +13,7 @@ __all__ = [
     "EmbeddedRedis",
     "EmbeddedServerError",
     "Places",
+    "ServerEnded",
     "Servers",
     "StartFailed",
     "servers",

@@ -20,6 +20,15 @@ class StartFailed(EmbeddedServerError):
         super().__init__(f"{what}. {advice} The end of its log:\n{_tail(log, written_before)}")
 
 
+class ServerEnded(EmbeddedServerError):
+    """The server that was running is not any more; the message ends with its log's tail."""
+
+    def __init__(self, description: str, log: Path) -> None:
+        super().__init__(
+            f"the server started for this, {description}, ended by itself. The end of its log:\n{_tail(log, 0)}"
+        )
+
+
 def _tail(log: Path, start: int, lines: int = 15, longest: int = 32_768) -> str:
     try:
         with log.open("rb") as file:
