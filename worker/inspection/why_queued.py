@@ -27,7 +27,7 @@ def queued(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: da
         or _lease_over(place, now)
         or _deferred(facts, mark, fleet, place, now)
         or _held_back(fleet, place)
-        or _in_line(facts, fleet, place, now)
+        or _in_line(facts, mark, fleet, place, now)
     )
 
 
@@ -37,6 +37,16 @@ def half_lost(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, _no
         return None
     sentence = "its payload is in Redis, but it stands in no queue that a worker serves, so nobody would ever run it"
     return "half_lost", sentence, f"jobs retry {facts.job_id}"
+
+
+def failures(mark: Footprint) -> str:
+    """The attempts of earlier claims that failed, as the end of a sentence; they are forgotten when the job ends."""
+    if not mark.attempts:
+        return ""
+    last = mark.attempts[-1]
+    said = f"{last.error.rpartition('.')[2]}: {last.message}"
+    told = "an attempt failed" if len(mark.attempts) == 1 else f"{len(mark.attempts)} attempts failed, the last"
+    return f"; before that {told} with {said}"
 
 
 def _without_payload(facts: JobFacts, mark: Footprint) -> Said | None:
@@ -94,12 +104,9 @@ def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now:
     when, retry = until(place.due_at, now), f"jobs retry {facts.job_id}"
     if not mark.attempts and not mark.tries and not _delayed_by_outage(fleet, place):
         return "deferred", f"it is deferred until {when}", retry
-    told = ""
-    if mark.attempts:
-        told = f" after {mark.attempts[-1].error.rpartition('.')[2]}: {mark.attempts[-1].message}"
     if away := _away(fleet, place):
         return "postgresql_away", f"PostgreSQL is away ({away}); it was handed back until {when}", "check"
-    return "handed_back", f"it was handed back until {when}{told}", retry
+    return "handed_back", f"it was handed back until {when}{failures(mark)}", retry
 
 
 def _delayed_by_outage(fleet: Fleet, place: Place) -> bool:
@@ -116,7 +123,7 @@ def _held_back(fleet: Fleet, place: Place) -> Said | None:
     return "not_ready", f"no worker of {place.queue} is ready: {excuses}", "jobs workers"
 
 
-def _in_line(facts: JobFacts, fleet: Fleet, place: Place, now: datetime) -> Said:
+def _in_line(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: datetime) -> Said:
     serving = _serving(fleet, place)
     running, slots = sum(worker.running for worker in serving), sum(worker.max_jobs for worker in serving)
     behind = (
@@ -128,7 +135,7 @@ def _in_line(facts: JobFacts, fleet: Fleet, place: Place, now: datetime) -> Said
     )
     sentence = (
         f"{behind} in {place.queue}, due since {since(place.due_at, now)}; "
-        f"{count(len(serving), 'worker')} with {running} of {slots} slots in use{died}{again}"
+        f"{count(len(serving), 'worker')} with {running} of {slots} slots in use{died}{failures(mark)}{again}"
     )
     return "waiting", sentence, "jobs stats"
 

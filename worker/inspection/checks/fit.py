@@ -12,6 +12,7 @@ from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import deserialize
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.fleet import read_fleet
+from worker.inspection.masking import masked_unreadable
 from worker.inspection.payloads import refusal_of
 from worker.inspection.sources import RedisAway, Sources
 from worker.settings import Settings
@@ -86,7 +87,10 @@ async def check_workers(sources: Sources) -> list[Finding]:
         findings.append((ok if ready == len(alive) else warning)("workers", told))
     if len(versions := {worker.version for worker in alive}) > 1:
         findings.append(warning("worker versions", ", ".join(sorted(versions)), "finish the deploy"))
-    findings += [warning("paused", f"{each.scope} {each.name}: {each.reason}", each.command) for each in fleet.pauses]
+    findings += [
+        warning("paused", f"{each.scope} {each.name}: {each.reason}", f"python -m worker {each.command}")
+        for each in fleet.pauses
+    ]
     return findings
 
 
@@ -127,4 +131,4 @@ def _refusal(body: bytes) -> str | None:
     try:
         return refusal_of(deserialize(body))
     except CodecError as unreadable:
-        return str(unreadable)
+        return masked_unreadable(str(unreadable))
