@@ -108,6 +108,17 @@ def test_a_database_that_loses_changes_and_doubles_turns_the_verdict_red(databas
     assert re.search(r"changed +│ 5 \(text\) ", run.stdout)
 
 
+def test_an_ascii_terminal_sees_the_whole_demo(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "überblick.srt"
+    path.write_text("1\n00:00:01,000 --> 00:00:02,000\nGrüße\n")
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+    run = demo(path, "--seconds", "0.5", "--no-kill", DATABASE_URL=database_url, REDIS_URL=redis_url, **ascii_only)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "all 1 segments, word for word" in run.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_no_process_and_no_file(number: signal.Signals, tmp_path: Path) -> None:
     run = subprocess.Popen(

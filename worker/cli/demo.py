@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +66,9 @@ def _if_set(settings: Settings, name: str) -> str | None:
 
 
 def _console() -> Console:
+    if isinstance(sys.stdout, TextIOWrapper):
+        # An ASCII terminal shall see a question mark for what it cannot show, not the end of the demo.
+        sys.stdout.reconfigure(errors="replace")
     console = Console()
     # A log has no width to ask for, and 80 columns would break the tables.
     return console if console.is_terminal else Console(width=_WIDTH_OF_A_LOG)
