@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 import shlex
 import subprocess
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from typer.testing import CliRunner
 
 from noteflow.domain import checks, commands, entities, errors, outcomes, ports
 from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
@@ -27,6 +28,7 @@ from noteflow.infrastructure.queue.client import JobClient
 from tests.acceptance.judge import Judge
 from tests.acceptance.manager import PATIENCE_S, ROOT, environment, tool
 from tests.waiting import eventually
+from worker.cli import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,6 +72,13 @@ async def test_the_examples_and_the_commands_that_look_inside(
     assert worker.stop() == 0
     waiting = await _enqueue(redis_url, ChangeMeetingState(meeting.id, MeetingState.COMPLETED, sequence=3))
 
+    typed = [line.replace("ID", dead).replace("MEETING", str(meeting.id)) for line in _lines("python")]
+    told = {line: await asyncio.to_thread(_type, line, database_url, redis_url) for line in typed}
+    assert "because refused: segment 0 of meeting" in told[f"-m worker jobs why {dead}"]
+    assert dead in told["-m worker jobs dead ls"]
+    assert "STOPPED" in told[f"-m worker jobs meeting {meeting.id}"]
+    assert "MAX_JOBS" in told["-m worker settings"]
+
     async with Redis.from_url(redis_url) as redis:
         answers = {line: await _redis_cli(redis, line, waiting, done, dead) for line in _lines("redis-cli")}
     assert answers["zcard arq:queue"] == 1
@@ -83,13 +92,8 @@ async def test_the_examples_and_the_commands_that_look_inside(
     assert "--scan --pattern arq:in-progress:*" in answers
 
 
-def test_the_other_commands_that_look_inside(database_url: str, redis_url: str) -> None:
+def test_the_check_that_arq_brings(database_url: str, redis_url: str) -> None:
     settings = environment(database_url, redis_url)
-    shown = subprocess.run(
-        [sys.executable, *_lines("python")[0].split()], check=True, capture_output=True, text=True, env=settings
-    )
-    assert "MAX_JOBS" in shown.stdout
-
     check = subprocess.run([tool("arq"), *_lines("arq")[0].split()], check=False, capture_output=True, env=settings)
     assert check.returncode == 1  # no worker lives
 
@@ -121,6 +125,14 @@ def _lines(program: str) -> list[str]:
     """What the README lets a person type to look inside, after the program's name, without the remark beside it."""
     section = README.partition("## Looking inside")[2].partition("## ")[0]
     return re.findall(rf"^{program} (.+?)(?:  +.*)?$", section, re.MULTILINE)
+
+
+def _type(line: str, database_url: str, redis_url: str) -> str:
+    """What a command of ours tells. 2 would be a command that is not there, 3 a server that is not asked."""
+    done = CliRunner().invoke(create_app(), line.split()[2:], env=environment(database_url, redis_url))
+    assert done.exit_code in (0, 1), f"python {line} ended with {done.exit_code}\n{done.output}"
+    assert done.stdout
+    return done.stdout
 
 
 async def _redis_cli(redis: Redis, line: str, waiting: str, done: str, dead: str) -> Any:
