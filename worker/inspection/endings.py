@@ -15,7 +15,7 @@ from uuid import UUID
 
 from worker.inspection.choice import Choice
 from worker.inspection.letters import find_letters
-from worker.inspection.masking import masked_reason
+from worker.inspection.masking import masked_name, masked_reason
 from worker.inspection.sources import Sources
 
 OVERLAP_S: Final = 3.0
@@ -56,7 +56,7 @@ class Endings:
         self._is_behind = rows is not None and len(rows) == MOST
         found = [
             EndingTold(
-                row.at, row.job_id, row.outcome, row.kind, row.meeting_id, row.worker or None, row.took_s,
+                row.at, row.job_id, row.outcome, masked_name(row.kind), row.meeting_id, row.worker or None, row.took_s,
                 masked_reason(row.reason) if row.reason else None,
             )
             for row in rows or ()

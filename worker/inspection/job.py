@@ -11,6 +11,7 @@ from worker.inspection.acts import Act, read_acts
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint, read_footprint
 from worker.inspection.letters import Letter, letters_of
+from worker.inspection.masking import masked_name
 from worker.inspection.payloads import Envelope, meeting_of, read_envelope
 from worker.inspection.sources import RedisAway, Sources
 
@@ -119,8 +120,8 @@ async def _outbox(sources: Sources, job_id: str) -> tuple[OutboxRow | None, byte
     if row is None:
         return None, None
     found = OutboxRow(
-        row.state, row.queue, row.kind, row.meeting_id, row.sequence, row.awaits, row.lacks, row.created_at,
-        row.dispatched_at, row.parked_at, row.due_at, len(row.body),
+        row.state, row.queue, masked_name(row.kind), row.meeting_id, row.sequence, row.awaits, row.lacks,
+        row.created_at, row.dispatched_at, row.parked_at, row.due_at, len(row.body),
     )  # fmt: skip
     return found, row.body
 

@@ -12,7 +12,7 @@ import msgspec
 
 from worker.engine.dead_letters import DeadLetter, DeadLetters, Matching
 from worker.inspection.choice import Choice, condition
-from worker.inspection.masking import masked_message, masked_reason
+from worker.inspection.masking import masked_message, masked_name, masked_reason
 from worker.inspection.payloads import HEAD_BYTES, Head, read_head
 from worker.inspection.sources import RedisAway, Sources, moment
 
@@ -32,7 +32,7 @@ class AttemptTold:
 class Letter:
     """One dead job. `id` is its number in PostgreSQL, None while it is in Redis; `state` is dead, replayed or dropped.
 
-    `body` is never part of what is printed.
+    `acted_at` is when somebody last replayed or dropped it. `body` is never part of what is printed.
     """
 
     id: int | None
@@ -48,6 +48,7 @@ class Letter:
     worker: str
     enqueued_at: datetime | None
     died_at: datetime | None
+    acted_at: datetime | None
     size_bytes: int | None
     body: bytes | None
 
@@ -99,7 +100,7 @@ def _waiting(letter: DeadLetter, reveal: bool) -> Letter:
         id=None,
         job_id=letter.job_id,
         state="dead",
-        kind=letter.function,
+        kind=letter.function if reveal else masked_name(letter.function),
         meeting_id=_head(letter).meeting_id,
         queue=letter.queue,
         reason=letter.reason if reveal else masked_reason(letter.reason),
@@ -109,6 +110,7 @@ def _waiting(letter: DeadLetter, reveal: bool) -> Letter:
         worker=letter.worker,
         enqueued_at=moment(letter.enqueued_ms),
         died_at=moment(letter.died_ms),
+        acted_at=None,
         size_bytes=None if letter.body is None else len(letter.body),
         body=letter.body,
     )
@@ -120,7 +122,7 @@ def _stored(row: Any, reveal: bool) -> Letter:
         id=row.id,
         job_id=row.job_id,
         state=row.state,
-        kind=row.kind,
+        kind=row.kind if reveal else masked_name(row.kind),
         meeting_id=row.meeting_id,
         queue=row.queue,
         reason=row.reason if reveal else masked_reason(row.reason),
@@ -130,6 +132,7 @@ def _stored(row: Any, reveal: bool) -> Letter:
         worker=row.worker,
         enqueued_at=row.enqueued_at,
         died_at=row.died_at,
+        acted_at=row.acted_at,
         size_bytes=row.size_bytes,
         body=row.body,
     )
@@ -155,9 +158,13 @@ _TOLD = "(reason || ' ' || CAST(errors AS text))"
 
 _FIND = f"""
     SELECT id, job_id, state, kind, meeting_id, queue, reason, errors, tries, crashes, worker, enqueued_at, died_at,
-           length(body) AS size_bytes, CAST(NULL AS bytea) AS body
+           CAST(NULL AS timestamptz) AS acted_at, length(body) AS size_bytes, CAST(NULL AS bytea) AS body
     FROM dead_letters WHERE state = 'dead' AND {condition(_TOLD, "died_at")}
     ORDER BY died_at DESC LIMIT :limit
 """  # noqa: S608  # of constants
 
-_OF_JOB = "SELECT *, length(body) AS size_bytes FROM dead_letters WHERE job_id = :job_id ORDER BY died_at DESC LIMIT 20"
+_OF_JOB = """
+    SELECT *, length(body) AS size_bytes,
+           (SELECT max(acted_at) FROM dead_letter_acts WHERE dead_letter_id = dead_letters.id) AS acted_at
+    FROM dead_letters WHERE job_id = :job_id ORDER BY died_at DESC LIMIT 20
+"""

@@ -18,9 +18,21 @@ _STATES = frozenset(MeetingState)
 _OUR_ERRORS = ("noteflow.domain.errors.", "noteflow.infrastructure.queue.", "arq.worker.JobExecutionFailed")
 _OUR_REASONS = re.compile(
     r"(refused|premature|bug|conflict|unavailable): |cancelled by |max \d+ retries exceeded$"
-    r"|\d+ workers died running it$|no worker knows the function '[\w.]{1,80}'$|its body was missing or had expired$"
-    r"|malformed, |the job's id is not UTF-8$"
+    r"|\d+ workers died running it$|its body was missing or had expired$"
+    r"|malformed, |the job's id is not UTF-8$|arq:job:.* is not a string$"
 )
+# What the codecs say of bytes that they cannot read, without those bytes; pickle's own sentences may quote them.
+_READERS_SAY = re.compile(
+    r"neither JSON, msgpack nor a pickle: (empty|begins with byte [0-9a-f]{2})$"
+    r"|not (json|msgpack): (JSON is malformed|MessagePack data is malformed|Input data was truncated|maximum recursion)"
+    r"|not \w+: 'utf-8' codec can't decode byte|not pickle: ([A-Za-z_][\w.]{0,80}|an exception) is not plain data$"
+    r"|not pickle: (pickle data was truncated|unpickling stack underflow)$"
+    r"|a (json|msgpack|pickle) \w+ is no message$"
+)
+_ARQ_SAYS = re.compile(r"unable to deserialize \w+")
+_UNREADABLE = "the body cannot be read: "
+# A function's name is its producer's word: it may be anything.
+_UNKNOWN = re.compile(r"((?:no worker knows the )?function )(['\"])(.*)\2(| not found)", re.DOTALL)
 
 
 def masked(value: Any, *, name: str = "") -> Any:
@@ -40,17 +52,46 @@ def masked(value: Any, *, name: str = "") -> Any:
 
 def masked_message(error: str, message: str) -> str:
     """What an attempt's error said, where its class is known never to quote a payload."""
-    return message if error.startswith(_OUR_ERRORS) else f"‹{len(message)} characters›"
+    if error.endswith(".CodecError"):
+        return masked_unreadable(message)
+    if error.startswith(_OUR_ERRORS) or _ARQ_SAYS.fullmatch(message):
+        return _with_named_function(message)
+    return f"‹{len(message)} characters›"
 
 
 def masked_reason(reason: str) -> str:
     """Why a job died; of a foreign exception only its class."""
     if _OUR_REASONS.match(reason):
         return reason
+    if _UNKNOWN.fullmatch(reason):
+        return _with_named_function(reason)
+    if reason.startswith(_UNREADABLE):
+        return _UNREADABLE + masked_unreadable(reason.removeprefix(_UNREADABLE))
     name, colon, said = reason.partition(": ")
     if colon and re.fullmatch(r"[\w.]{1,120}", name):
         return f"{name}: ‹{len(said)} characters›"
     return f"‹{len(reason)} characters›"
+
+
+def masked_unreadable(said: str) -> str:
+    """Why a payload cannot be read, where that does not quote it."""
+    if _READERS_SAY.match(said):
+        return said
+    codec, colon, more = said.partition(": ")
+    return f"{codec}: ‹{len(more)} characters›" if colon and len(codec) <= 20 else f"‹{len(said)} characters›"
+
+
+def masked_name(function: str) -> str:
+    """The name of a job's function if it looks like one; a producer may have written anything there."""
+    is_name = len(function) <= 80 and function.replace(".", "_").isidentifier()
+    return function if is_name or function == "<unknown>" else f"‹{len(function)} characters›"
+
+
+def _with_named_function(said: str) -> str:
+    found = _UNKNOWN.fullmatch(said)
+    if found is None or masked_name(found[3]) == found[3]:
+        return said
+    return f"{found[1]}{masked_name(found[3])}{found[4]}"
 
 
 def _may_be_shown(value: str, name: str) -> bool:

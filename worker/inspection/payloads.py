@@ -14,7 +14,7 @@ from noteflow.domain.errors import Refused
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import codec_of, deserialize
 from noteflow.infrastructure.queue.wire import command_from
-from worker.inspection.masking import masked
+from worker.inspection.masking import masked, masked_name, masked_unreadable
 from worker.inspection.sources import Sources, moment
 
 HEAD_BYTES = 512
@@ -73,13 +73,13 @@ def read_envelope(body: bytes, *, reveal: bool = False) -> Envelope:
         codec = codec_of(body).value
         message = deserialize(body)
     except Refused as error:
-        return Envelope(codec, len(body), None, [], {}, None, str(error))
+        return Envelope(codec, len(body), None, [], {}, None, str(error) if reveal else masked_unreadable(str(error)))
     function, args, kwargs = message.get("f"), message.get("a"), message.get("k")
     enqueued_ms = message.get("et")
     return Envelope(
         codec,
         len(body),
-        function if isinstance(function, str) else None,
+        _function(function, reveal) if isinstance(function, str) else None,
         _shown(args if isinstance(args, list | tuple) else [], reveal),
         _shown(dict(kwargs) if isinstance(kwargs, dict) else {}, reveal),
         moment(enqueued_ms) if isinstance(enqueued_ms, int | float) else None,
@@ -106,6 +106,10 @@ def meeting_of(job_id: str) -> UUID | None:
 
 def _shown(value: Any, reveal: bool) -> Any:
     return value if reveal else masked(value)
+
+
+def _function(name: str, reveal: bool) -> str:
+    return name if reveal else masked_name(name)
 
 
 def _job_key(job_id: bytes) -> bytes:

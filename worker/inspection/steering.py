@@ -20,6 +20,7 @@ from worker.inspection.acts import Act, record, settle, told
 from worker.inspection.asked import bury_asked, forget_asked, look_now
 from worker.inspection.job import JobFacts, read_job
 from worker.inspection.letters import Letter
+from worker.inspection.payloads import read_envelope
 from worker.inspection.replaying import drop, replay
 from worker.inspection.sources import PostgresAway, RedisAway, Sources
 
@@ -149,8 +150,9 @@ class Steering:
         return Acted(facts.job_id, True, f"back in {sources.queue_name}")
 
     def _burial(self, facts: JobFacts, reason: str, *, token: str | None, remove: bool) -> tuple[Any, ...]:
-        mark, envelope = facts.footprint, facts.envelope
+        mark = facts.footprint
         assert mark is not None
+        envelope = None if mark.body is None else read_envelope(mark.body, reveal=True)  # the function's name unmasked
         enqueued = envelope.enqueued_at if envelope else None
         return (
             _key(facts.job_id), token, int(remove), (envelope.function if envelope else None) or "<unknown>", reason,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from worker.inspection.choice import Choice, JobState, condition
+from worker.inspection.masking import masked_name
 from worker.inspection.sources import Sources
 
 Fields = list[dict[str, Any]]
@@ -49,7 +50,7 @@ def _fields(row: Any, state: JobState, at: object, detail: str) -> dict[str, Any
     return {
         "job_id": row.job_id,
         "state": state,
-        "kind": row.kind,
+        "kind": masked_name(row.kind),
         "meeting_id": row.meeting_id,
         "queue": row.queue,
         "at": at,

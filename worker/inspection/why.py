@@ -14,7 +14,7 @@ from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
 from worker.inspection.why_ended import aborted, applied, buried, kept_result
-from worker.inspection.why_queued import half_lost, queued
+from worker.inspection.why_queued import failures, half_lost, queued
 from worker.inspection.why_stored import asked_for, missing_in_redis, parked
 from worker.inspection.words import at, span
 
@@ -65,7 +65,7 @@ def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: 
         sentence = f"its worker {worker.id} is silent ({beat}); its lease {ends} unless it is renewed"
         return "worker_silent", sentence, "jobs workers"
     marked = ", and it is marked to be aborted" if mark.is_marked_for_abort else ""
-    return "running", f"it runs: its lease is held by worker {worker.id} ({beat}){marked}", cancel
+    return "running", f"it runs: its lease is held by worker {worker.id} ({beat}){marked}{failures(mark)}", cancel
 
 
 def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said:

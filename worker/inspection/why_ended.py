@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from noteflow.domain.errors import UnknownFunction
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
+from worker.inspection.letters import Letter
+from worker.inspection.payloads import read_envelope
 from worker.inspection.words import at, count, since, span
 
 Said = tuple[str, str, str | None]
@@ -22,8 +25,9 @@ def buried(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: 
     if committed is not None and (letter.died_at is None or committed >= letter.died_at or letter.state != "dead"):
         return None  # the ledger has the last word
     if letter.state == "dead":
-        sentence = f"it is dead since {since(letter.died_at, now)}, because {letter.reason}"
-        return "dead", sentence, f"jobs dead replay {facts.job_id}"
+        hopeless, command = _remedy(letter)
+        sentence = f"it is dead since {since(letter.died_at, now)}, because {letter.reason}{hopeless}"
+        return "dead", sentence, f"jobs dead {command} {facts.job_id}"
     who = next((act for act in facts.acts if act.act.startswith(("replay", "drop"))), None)
     by = f" by {who.actor} at {at(who.at, now)}" if who else ""
     sentence = f"it was dead ({letter.reason}) and its letter was {letter.state}{by}"
@@ -42,7 +46,8 @@ def applied(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now:
     }.get(row.outcome, f"it ended as {row.outcome} at {since(row.committed_at, now)}")
     took = span((row.committed_at - row.enqueued_at).total_seconds())
     detail = _detail(row.detail)
-    sentence = f"{how} by worker {row.worker}, in attempt {row.attempts}, {took} after it was enqueued{detail}"
+    tried = f"in attempt {row.attempts} of its last claim, {took} after it was enqueued"
+    sentence = f"{how} by worker {row.worker}, {tried}{detail}"
     return row.outcome, sentence, None
 
 
@@ -64,6 +69,20 @@ def kept_result(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, n
     if result.outcome == "parked":
         return "parked", f"it was parked in PostgreSQL at {when}", "check"
     return result.outcome or "complete", f"it ended at {when} as {result.outcome or 'complete'}", None
+
+
+def _remedy(letter: Letter) -> tuple[str, str]:
+    """What a replay would come to if not to another try, and the command that helps."""
+    if not letter.body:
+        return "; no payload is left that could be replayed", "drop"
+    envelope = read_envelope(letter.body)
+    if envelope.refusal is None and not letter.reason.startswith("malformed, "):
+        return "", "replay"
+    if envelope.function is None:
+        return "; this version cannot read its payload, so a replay does not help", "drop"
+    if envelope.refusal and envelope.refusal.startswith(UnknownFunction.__name__):
+        return "; a replay helps only once a worker knows it", "drop"
+    return "; a replay helps only if its payload is mended first", "replay --edit"
 
 
 def _detail(detail: dict[str, Any]) -> str:

@@ -17,6 +17,8 @@ from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.outbox import enqueue_in
 from noteflow.infrastructure.queue.client import JobClient
+from noteflow.infrastructure.queue.codec import serialize
+from noteflow.infrastructure.queue.wire import kwargs_of
 from worker.engine.dead_letters import DeadLetters
 from worker.inspection.sources import Sources
 
@@ -120,9 +122,13 @@ class Ground:
             " enqueued_at, died_at, state) VALUES (:job, 'arq:queue', 'ingest_segments', :meeting, :body, :reason,"
             " CAST('[]' AS jsonb), 1, 0, :worker, now(), now(), :state) RETURNING id",
             job=job_id, meeting=self.meeting, reason=reason, state=state, worker=WORKER,
-            body=await self.redis.get(f"arq:job:{job_id}") or b'{"t":null,"f":"x","a":[],"k":{},"et":1}',
+            body=await self.redis.get(f"arq:job:{job_id}") or serialize(self.payload()),
         )  # fmt: skip
         return int(row.id)
+
+    def payload(self, **other: Any) -> dict[str, Any]:
+        """What a producer would write for one segment, but for the fields that are given."""
+        return {"t": None, "f": "ingest_segments", "a": [], "k": kwargs_of(self.ingestion()), "et": 1, **other}
 
     async def take_postgresql_away(self) -> None:
         """Nobody listens there any more."""

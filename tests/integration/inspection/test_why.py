@@ -19,6 +19,9 @@ from worker.inspection.job import read_job
 from worker.inspection.steering import Steering, Verb
 from worker.inspection.why import Why, why
 
+UNREADABLE = "the body cannot be read: neither JSON, msgpack nor a pickle: begins with byte 00"
+MALFORMED = "et: the time of enqueueing must be in unix milliseconds"
+
 
 @dataclass(frozen=True)
 class Case:
@@ -206,6 +209,44 @@ async def dead_of_a_foreign_error(ground: Ground) -> str:
     return job_id
 
 
+async def buried_with(ground: Ground, body: bytes, reason: str) -> str:
+    await ground.redis.set("arq:job:job-1", body)
+    await ground.bury("job-1", reason)
+    return "job-1"
+
+
+async def dead_and_unreadable(ground: Ground) -> str:
+    return await buried_with(ground, b"\x00", UNREADABLE)
+
+
+async def dead_and_malformed(ground: Ground) -> str:
+    body = serialize(ground.payload(et=None))
+    return await buried_with(ground, body, f"malformed, {MALFORMED}")
+
+
+async def dead_of_an_unknown_function(ground: Ground) -> str:
+    return await buried_with(ground, serialize(ground.payload(f="later")), "no worker knows the function 'later'")
+
+
+async def dead_of_a_function_that_is_no_name(ground: Ground) -> str:
+    body = serialize(ground.payload(f=f"x {SECRET}"))
+    return await buried_with(ground, body, f"no worker knows the function 'x {SECRET}'")
+
+
+async def dead_without_payload(ground: Ground) -> str:
+    await ground.redis.zadd("arq:queue", {"job-1": 1})
+    await ground.bury("job-1", "its body was missing or had expired")
+    return "job-1"
+
+
+async def running_again(ground: Ground) -> str:
+    job_id = await running(ground)
+    for said in ("others were first", "and again"):
+        told = {"error": "noteflow.domain.errors.ConcurrencyConflict", "message": said, "at_ms": 1}
+        await ground.redis.rpush(f"arq:errors:{job_id}", msgspec.json.encode(told))
+    return job_id
+
+
 async def dead_in_postgresql(ground: Ground) -> str:
     await ground.store_letter("job-1", "premature: meeting never came")
     return "job-1"
@@ -329,11 +370,23 @@ CASES = {
     "missing": Case("missing", missing, ("is not there any more",), "jobs retry"),
     "dead in redis": Case("dead", dead_in_redis, ("because refused: segment 0 differs",), "jobs dead replay"),
     "dead of a foreign error": Case("dead", dead_of_a_foreign_error, ("because ValueError",), "jobs dead replay"),
+    "dead, unreadable": Case("dead", dead_and_unreadable, (UNREADABLE, "a replay does not help"), "jobs dead drop"),
+    "dead, malformed": Case("dead", dead_and_malformed, (MALFORMED, "mended first"), "jobs dead replay --edit"),
+    "dead, unknown function": Case(
+        "dead", dead_of_an_unknown_function, ("the function 'later'", "only once a worker"), "jobs dead drop"
+    ),
+    "dead, no name": Case(
+        "dead", dead_of_a_function_that_is_no_name, ("no worker knows the function ‹",), "jobs dead drop"
+    ),
+    "dead, no payload": Case("dead", dead_without_payload, ("had expired", "no payload is left"), "jobs dead drop"),
+    "running again": Case("running", running_again, ("2 attempts failed, the last with Conc", "and again"), "jobs can"),
     "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
     "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),
     "dropped": Case("dropped", dropped, ("was dropped by ada",), "jobs dead show"),
     "cancelled": Case("dead", cancelled, ("because cancelled by ada: wrong tenant",), "jobs dead replay"),
-    "applied": Case("applied", applied, ("was applied at", WORKER, "in attempt 2", "2 s after"), None),
+    "applied": Case(
+        "applied", applied, ("was applied at", WORKER, "in attempt 2 of its last claim", "2 s after"), None
+    ),
     "held already": Case("already_applied", held_already, ("held already",), None),
     "superseded": Case("superseded", superseded, ("had overtaken it",), None),
     "change without a number": Case("applied", change_without_a_number, ("was applied at",), None),

@@ -86,7 +86,21 @@ def test_only_errors_that_never_quote_are_shown_with_what_they_say(error: str, i
 
 @pytest.mark.parametrize(
     "reason",
-    ["refused: segment 3 differs", "premature: it did not come", "bug: ValueError", "3 workers died running it"],
+    [
+        "refused: segment 3 differs",
+        "premature: it did not come",
+        "bug: ValueError",
+        "3 workers died running it",
+        "its body was missing or had expired",
+        "malformed, k: the keyword arguments must be a map with text for keys",
+        "no worker knows the function 'no_such_function'",
+        "arq:job:job-1 is not a string",
+        "the body cannot be read: neither JSON, msgpack nor a pickle: begins with byte 00",
+        "the body cannot be read: not json: JSON is malformed: trailing characters (byte 9)",
+        "the body cannot be read: not msgpack: Input data was truncated",
+        "the body cannot be read: not pickle: os.system is not plain data",
+        "the body cannot be read: a pickle int is no message",
+    ],
 )
 def test_our_own_reasons_are_shown_whole(reason: str) -> None:
     assert masked_reason(reason) == reason
@@ -95,6 +109,34 @@ def test_our_own_reasons_are_shown_whole(reason: str) -> None:
 def test_of_a_foreign_reason_only_the_class_is_shown() -> None:
     assert masked_reason(f"ValueError: {SECRET}") == "ValueError: ‹10 characters›"
     assert masked_reason(SECRET) == "‹10 characters›"
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        (f"the body cannot be read: not pickle: could not convert string to float: '{SECRET}'", "be read: not pickle"),
+        (f"the body cannot be read: {SECRET}", "the body cannot be read: ‹10"),
+        (f"no worker knows the function 'x {SECRET}'", "no worker knows the function ‹12 characters›"),
+        (f'no worker knows the function "it\'s {SECRET}"', "no worker knows the function ‹15 characters›"),
+    ],
+)
+def test_our_own_reasons_do_not_bring_a_producers_words_with_them(reason: str, shown: str) -> None:
+    assert SECRET not in masked_reason(reason)
+    assert shown in masked_reason(reason)
+
+
+def test_a_functions_name_is_shown_only_if_it_looks_like_one() -> None:
+    odd = {**MESSAGE, "f": f"no_such_function {SECRET}"}
+    assert read_envelope(msgspec.json.encode(odd)).function == "‹27 characters›"
+    assert read_envelope(msgspec.json.encode({**MESSAGE, "f": "jobs.no_such"})).function == "jobs.no_such"
+    said = masked_message("arq.worker.JobExecutionFailed", f"function 'no_such {SECRET}' not found")
+    assert said == "function ‹18 characters› not found"
+
+
+def test_a_pickle_that_cannot_be_read_is_not_quoted() -> None:
+    envelope = read_envelope(b"\x80\x04F" + SECRET.encode() + b"\n.")
+    assert "not pickle: ‹" in str(envelope.refusal)
+    assert SECRET not in repr(envelope)
 
 
 def test_a_payload_that_cannot_be_read_says_so_and_shows_nothing() -> None:
