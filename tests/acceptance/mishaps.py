@@ -16,14 +16,13 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from worker.embedded import EmbeddedPostgres
 
-OUTAGE_S = 5.0
 WORKERS = "FROM pg_stat_activity WHERE application_name LIKE 'noteflow-worker%'"
 
 
-async def outage(postgres: EmbeddedPostgres) -> float:
-    """Five seconds without a server. Returns when it answered again, in seconds of the Unix epoch."""
+async def outage(postgres: EmbeddedPostgres, *, seconds: float = 5.0) -> float:
+    """So long without a server. Returns when it answered again, in seconds of the Unix epoch."""
     await asyncio.to_thread(postgres.stop)
-    await asyncio.sleep(OUTAGE_S)
+    await asyncio.sleep(seconds)
     await asyncio.to_thread(postgres.start)
     return time.time()
 

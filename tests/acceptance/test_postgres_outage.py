@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,7 @@ RESUMED_WITHIN_S = 6.0
     ("command", "jobs", "mishap"),
     [
         pytest.param(OURS, 200, outage, id="five seconds away"),
+        pytest.param(OURS, 200, partial(outage, seconds=30), id="thirty seconds away", marks=pytest.mark.slow),
         pytest.param(STOCK, 200, outage, id="five seconds away, arq's own worker", marks=pytest.mark.slow),
         pytest.param(OURS, 300, fast_restart, id="restarted", marks=pytest.mark.slow),
         pytest.param(OURS, 300, immediate_restart, id="crashed and restarted"),
