@@ -15,6 +15,7 @@ from worker.cli.jobs.output import console, emit, readable, state, table
 from worker.inspection.checks import Finding, Verdict
 from worker.inspection.checks.finding import error
 from worker.inspection.checks.fit import check_clocks, check_payloads, check_settings, check_workers
+from worker.inspection.checks.loss import check_loss
 from worker.inspection.checks.postgres import check_postgresql
 from worker.inspection.checks.redis import check_redis
 from worker.inspection.sources import open_sources
@@ -48,6 +49,7 @@ async def _findings(*, compat: bool, sample: int) -> list[Finding]:
         findings += await check_postgresql(sources)
         findings += await check_clocks(sources)
         findings += await check_workers(sources)
+        findings += await check_loss(sources)
         if compat:
             findings += await check_payloads(sources, sample)
     return findings

@@ -10,6 +10,7 @@ from uuid import UUID
 from worker.inspection.acts import Act, read_acts
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint, read_footprint
+from worker.inspection.ids import unescaped
 from worker.inspection.letters import Letter, letters_of
 from worker.inspection.masking import masked_name
 from worker.inspection.payloads import Envelope, meeting_of, read_envelope
@@ -77,7 +78,18 @@ class JobFacts:
 
 
 async def read_job(sources: Sources, job_id: str, *, reveal: bool = False) -> tuple[JobFacts, Fleet | None]:
-    """All that both servers know of a job, and the fleet at that moment (None while Redis is away)."""
+    """All that both servers know of a job, and the fleet at that moment (None while Redis is away).
+
+    An id may be given as it is shown, with what is not printable escaped.
+    """
+    facts, fleet = await _read(sources, job_id, reveal)
+    if not facts.is_known and (plain := unescaped(job_id)) != job_id:
+        meant, fleet = await _read(sources, plain, reveal)
+        return (meant if meant.is_known else facts), fleet
+    return facts, fleet
+
+
+async def _read(sources: Sources, job_id: str, reveal: bool) -> tuple[JobFacts, Fleet | None]:
     try:
         footprint, fleet = await read_footprint(sources, job_id, reveal=reveal)
     except RedisAway:

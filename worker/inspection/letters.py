@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -104,7 +104,7 @@ def _waiting(letter: DeadLetter, reveal: bool) -> Letter:
         meeting_id=_head(letter).meeting_id,
         queue=letter.queue,
         reason=letter.reason if reveal else masked_reason(letter.reason),
-        attempts=attempts_told([each.as_dict() for each in letter.errors], reveal=reveal),
+        attempts=_placed([each.as_dict() for each in letter.errors], letter.worker, reveal),
         tries=letter.tries,
         crashes=letter.crashes,
         worker=letter.worker,
@@ -126,7 +126,7 @@ def _stored(row: Any, reveal: bool) -> Letter:
         meeting_id=row.meeting_id,
         queue=row.queue,
         reason=row.reason if reveal else masked_reason(row.reason),
-        attempts=attempts_told(told, reveal=reveal),
+        attempts=_placed(told, row.worker, reveal),
         tries=row.tries,
         crashes=row.crashes,
         worker=row.worker,
@@ -136,6 +136,15 @@ def _stored(row: Any, reveal: bool) -> Letter:
         size_bytes=row.size_bytes,
         body=row.body,
     )
+
+
+def _placed(told: list[dict[str, Any]], worker: str, reveal: bool) -> list[AttemptTold]:
+    """A letter's attempts; those of the last claim do not say their number and worker, which the letter knows."""
+    return [
+        each if each.error.endswith(".Cancelled") else
+        replace(each, attempt=each.attempt or number, worker=each.worker or worker or None)
+        for number, each in enumerate(attempts_told(told, reveal=reveal), 1)
+    ]  # fmt: skip
 
 
 def attempts_told(told: list[dict[str, Any]], *, reveal: bool = False) -> list[AttemptTold]:

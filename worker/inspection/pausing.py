@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from jobs import handlers
 from noteflow.infrastructure.queue import keys
 from worker.inspection.acts import Act, settle, told
-from worker.inspection.pauses import field_of, pause_value
+from worker.inspection.fleet import read_fleet
+from worker.inspection.pauses import KIND, field_of, pause_value
 from worker.inspection.sources import Sources
+
+
+async def known_queues(sources: Sources, name: str) -> list[str]:
+    """The queues that are served or set; `name` is among them if a job waits there. Raises RedisAway."""
+    served = (await read_fleet(sources, await sources.now_ms())).queues(sources.queue_name)
+    if name not in served and await sources.answer(sources.redis.type(name)) == b"zset":
+        served.append(name)
+    return served
+
+
+async def known_kinds(sources: Sources) -> list[str]:
+    """The kinds that this version or a live worker can do, or that are paused already. Raises RedisAway."""
+    fleet = await read_fleet(sources, await sources.now_ms())
+    served = {function for worker in fleet.alive for function in worker.functions}
+    return sorted({*handlers(), *served, *(pause.name for pause in fleet.pauses if pause.scope == KIND)})
 
 
 async def pause(sources: Sources, scope: str, name: str, *, reason: str, actor: str) -> None:

@@ -14,12 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
-from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
 from worker.settings import Settings
 
 PATIENCE_S = 5.0
 CONNECT_PATIENCE_S = 2.0
+
+_UNMIGRATED = frozenset({"42P01", "42703"})
 
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ class Sources:
                 async with self.engine.connect() as connection:
                     return (await connection.execute(text(sql), parameters)).all()
         except (Unavailable, SQLAlchemyError) as error:
-            self.postgresql_problem = str(error) if isinstance(error, Unavailable) else type(error).__name__
+            self.postgresql_problem = _told(error)
             return None
 
     async def first(self, sql: str, **parameters: Any) -> Row[Any] | None:
@@ -71,8 +73,8 @@ class Sources:
                 async with self.engine.begin() as connection:
                     return (await connection.execute(text(sql), parameters)).all()
         except Unavailable as error:
-            self.postgresql_problem = str(error)
-            raise PostgresAway(str(error)) from error
+            self.postgresql_problem = _told(error)
+            raise PostgresAway(self.postgresql_problem) from error
 
     async def answer(self, asked: Awaitable[T]) -> T:
         """What Redis answers. Raises RedisAway, which names the server and never its password."""
@@ -92,6 +94,12 @@ class Sources:
         """Where Redis is, without user or password."""
         place = self.redis.connection_pool.connection_kwargs
         return f"{place.get('path') or '{}:{}'.format(place.get('host', 'localhost'), place.get('port', 6379))}"
+
+
+def _told(error: Unavailable | SQLAlchemyError) -> str:
+    if not isinstance(error, Unavailable):
+        return type(error).__name__
+    return f"{error}; run: python -m worker migrate" if sqlstate_of(error) in _UNMIGRATED else str(error)
 
 
 @asynccontextmanager

@@ -33,7 +33,8 @@ READ_ONLY = "25006"
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 # The caller may not come in, or the schema it needs is not there: a person has to look.
-_MISCONFIGURED = frozenset({"42P01", "42703", "42883", "42501"})
+_MISCONFIGURED = frozenset({"42883", "42501"})
+_UNMIGRATED = frozenset({"42P01", "42703"})
 _TRANSIENT = frozenset({"57014", "25P03", READ_ONLY})
 
 
@@ -114,6 +115,10 @@ def _by_sqlstate(state: str, origin: BaseException) -> NoteflowError | None:
         return StorageUnavailable(f"PostgreSQL cannot do this now (SQLSTATE {state})")
     if type(origin).__name__ == "InvalidCachedStatementError":
         return StorageUnavailable("the schema changed under a prepared statement")
+    if state in _UNMIGRATED:
+        return StorageMisconfigured(f"PostgreSQL lacks a table or a column: migrations were not run (SQLSTATE {state})")
+    if state in {"28P01", "28000"}:
+        return StorageMisconfigured(f"PostgreSQL refuses us: wrong user or password (SQLSTATE {state})")
     if state in _MISCONFIGURED or state[:2] in {"28", "3D", "3F"}:
         return StorageMisconfigured(
             f"PostgreSQL refuses us until its settings or the migrations are mended (SQLSTATE {state})"

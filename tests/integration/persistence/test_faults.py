@@ -94,6 +94,17 @@ async def test_what_the_server_says_decides(engine: AsyncEngine, sqlstate: str, 
         assert sqlstate in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("sqlstate", "says"),
+    [("42P01", "migrations were not run"), ("42703", "migrations were not run"), ("28P01", "wrong user or password")],
+)
+async def test_a_misconfiguration_names_what_a_person_has_to_mend(
+    engine: AsyncEngine, sqlstate: str, says: str
+) -> None:
+    with pytest.raises(StorageMisconfigured, match=says):
+        await ask(engine, f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{sqlstate}'; END $$")
+
+
 async def test_an_error_that_is_no_fault_of_the_driver_passes_unchanged(engine: AsyncEngine) -> None:
     assert translation_of(KeyError("x")) is None
     with pytest.raises(KeyError), translated():

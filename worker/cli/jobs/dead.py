@@ -24,6 +24,7 @@ from worker.inspection.choice import Choice, JobState
 from worker.inspection.letters import Letter, letters_of
 from worker.inspection.listing import LOOK, list_jobs
 from worker.inspection.sources import PostgresAway, Sources
+from worker.inspection.words import at
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.")]
 Edit = Annotated[bool, typer.Option("--edit", help="Mend the payload in $EDITOR first. This reveals it, and is noted.")]
@@ -58,15 +59,17 @@ def dead_show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json 
         emit(letters)
     for letter in letters if not json else ():
         screen = console(120)
-        screen.print(
-            Text(
-                f"{letter.state} since {letter.died_at:%Y-%m-%d %H:%M:%S} UTC: {readable(letter.reason)}", style="bold"
-            )
-        )
+        screen.print(Text(f"{_since(letter)}: {readable(letter.reason)}", style="bold"))
         screen.print(Padding(letter_view(letter), (0, 0, 1, 2)))
     if not letters:
         typer.echo("it left no dead letter" if problem is None else "no dead letter of it can be seen now", err=True)
     end(None, problem, nothing=not letters)
+
+
+def _since(letter: Letter) -> str:
+    if letter.state == "dead":
+        return f"dead since {at(letter.died_at)}"
+    return f"{letter.state} at {at(letter.acted_at)}, died at {at(letter.died_at)}"
 
 
 def dead_replay(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
@@ -28,7 +31,20 @@ COLOURS: Final = {
 def console(width_of_a_pipe: int = WIDTH_OF_A_PIPE) -> Console:
     """Where tables go. A pipe has no width to ask for."""
     made = Console(highlight=False, emoji=False, markup=False)
-    return made if made.is_terminal else Console(highlight=False, emoji=False, markup=False, width=width_of_a_pipe)
+    if made.is_terminal:
+        return made
+    return Console(highlight=False, emoji=False, markup=False, width=width_of_a_pipe, file=_Trimmed())
+
+
+class _Trimmed(io.StringIO):
+    """Standard output, without the blanks that fill a table's last column up."""
+
+    def write(self, text: str) -> int:
+        sys.stdout.write(re.sub(r" +(?=\n)", "", text))
+        return len(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def table(*names: str, numbers: Iterable[str] = (), **more: Any) -> Table:

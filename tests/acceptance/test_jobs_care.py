@@ -1,0 +1,111 @@
+"""The operators' commands refuse what must be a slip, and tell times, ids and tables as they are."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.acceptance.jobs_console import JobsConsole
+from tests.integration.inspection.ground import WORKER, Ground
+from worker.cli import create_app
+
+AGES_AGO = "2026-01-01 00:00:00"
+
+
+@pytest.fixture
+def jobs(database_url: str, redis_url: str) -> JobsConsole:
+    """The commands, on empty servers."""
+    return JobsConsole(database_url, redis_url)
+
+
+def test_a_kind_that_nobody_knows_is_not_paused_unless_it_is_meant(jobs: JobsConsole) -> None:
+    refused = jobs.run("pause", "kind", "nosuch", "--reason", "r")
+    assert refused.exit_code == 2
+    assert "change_meeting_state, ingest_segments" in refused.stderr
+    assert jobs.json("stats")["pauses"] == []
+    assert jobs.run("pause", "kind", "nosuch", "--reason", "r", "--anyway").exit_code == 0
+    assert [pause["name"] for pause in jobs.json("stats")["pauses"]] == ["nosuch"]
+
+
+def test_a_queue_that_nobody_serves_is_paused_with_a_warning(jobs: JobsConsole) -> None:
+    warned = jobs.run("pause", "queue", "nosuch", "--reason", "r")
+    assert warned.exit_code == 0
+    assert "nobody serves the queue nosuch" in warned.stderr
+    assert "arq:queue" in warned.stderr
+    assert jobs.run("pause", "queue", "arq:queue", "--reason", "r").stderr == ""
+
+
+def test_a_letter_tells_when_it_was_replayed_and_when_its_job_died(jobs: JobsConsole) -> None:
+    async def arranged(ground: Ground) -> None:
+        letter = await ground.store_letter("job-1", state="replayed")
+        await ground.sql("UPDATE dead_letters SET died_at = CAST(:died AS text)::timestamptz", died=AGES_AGO + "Z")
+        await ground.sql(
+            "INSERT INTO dead_letter_acts (dead_letter_id, act, actor, acted_at)"
+            " VALUES (:id, 'replayed', 'ada', '2026-02-02 02:02:02Z')",
+            id=letter,
+        )
+
+    jobs.arrange(arranged)
+    shown = jobs.run("dead", "show", "job-1")
+    assert "replayed at 2026-02-02 02:02:02 UTC, died at 2026-01-01 00:00:00 UTC" in shown.stdout, shown.output
+
+
+def test_an_attempt_of_a_letter_has_its_number_and_its_worker(jobs: JobsConsole) -> None:
+    async def arranged(ground: Ground) -> None:
+        await ground.store_letter("job-1")
+        told = '[{"error": "builtins.ValueError", "message": "x", "at_ms": 1}]'
+        await ground.sql("UPDATE dead_letters SET errors = CAST(:told AS jsonb)", told=told)
+
+    jobs.arrange(arranged)
+    ((attempt,),) = [letter["attempts"] for letter in jobs.json("dead", "show", "job-1")]
+    assert (attempt["attempt"], attempt["worker"]) == (1, WORKER)
+
+
+def test_an_id_can_be_pasted_as_it_was_listed(jobs: JobsConsole) -> None:
+    async def arranged(ground: Ground) -> None:
+        await ground.redis.set(b"arq:job:odd\n\x1b", b"{}")
+        await ground.redis.zadd("arq:queue", {b"odd\n\x1b": 1})
+
+    jobs.arrange(arranged)
+    (row,) = jobs.json("ls")["rows"]
+    assert row["job_id"] == "odd\\n\\x1b"
+    assert jobs.why(row["job_id"])["code"] == "no_worker"
+    assert jobs.run("drop", row["job_id"]).exit_code == 0
+    assert jobs.json("ls")["rows"] == []
+
+
+def test_no_line_of_a_piped_table_ends_in_blanks(jobs: JobsConsole) -> None:
+    jobs.arrange(lambda ground: ground.enqueue())
+    for command in ("ls", "stats"):
+        assert [line for line in jobs.run(command).stdout.splitlines() if line != line.rstrip()] == []
+
+
+def test_a_verb_without_jobs_asks_which(jobs: JobsConsole) -> None:
+    assert "which jobs?" in jobs.run("retry").stderr
+    assert "not both" in jobs.run("retry", "job-1", "--kind", "x").stderr
+
+
+def test_before_the_migrations_the_command_that_runs_them_is_named(jobs: JobsConsole) -> None:
+    jobs.arrange(lambda ground: ground.sql("DROP SCHEMA public CASCADE"))
+    jobs.arrange(lambda ground: ground.sql("CREATE SCHEMA public"))
+    result = jobs.run("stats")
+    assert "migrations were not run (SQLSTATE 42P01); run: python -m worker migrate" in result.stderr
+    assert result.exit_code == 3
+
+
+def test_check_says_that_redis_was_emptied_and_names_whole_commands(jobs: JobsConsole) -> None:
+    async def arranged(ground: Ground) -> None:
+        await ground.ask_for(ground.ingestion())
+        await ground.sql("UPDATE outbox SET state = 'dispatched', dispatched_at = now()")
+
+    def check() -> str:
+        told = {"DATABASE_URL": jobs.database_url, "REDIS_URL": jobs.redis_url}
+        return CliRunner(env=told).invoke(create_app(), ["check"]).stdout
+
+    assert "no relay has marked it yet" in check()
+    jobs.arrange(arranged)
+    jobs.run("pause", "queue", "arq:queue", "--reason", "r")
+    shown = check()
+    assert "nothing marks it: it was emptied since 1 job of the outbox" in shown
+    assert "→ python -m worker reconcile" in shown
+    assert "→ python -m worker jobs resume queue arq:queue" in shown

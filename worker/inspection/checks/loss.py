@@ -1,0 +1,37 @@
+"""Whether Redis is still the one that the outbox's jobs were carried to."""
+
+from __future__ import annotations
+
+from noteflow.infrastructure.queue import keys
+from worker.inspection.checks.finding import Finding, ok, warning
+from worker.inspection.sources import RedisAway, Sources
+from worker.inspection.words import count
+
+_CURE = "python -m worker reconcile"
+
+
+async def check_loss(sources: Sources) -> list[Finding]:
+    """Compare the mark that a relay leaves in Redis with the server that holds it now.
+
+    It is gone after a FLUSHALL, and another's after a restart or a failover; a relay renews it within seconds.
+    """
+    subject = "redis mark"
+    try:
+        mark = await sources.answer(sources.redis.get(keys.OUTBOX_MARK))
+        run_id = str((await sources.answer(sources.redis.info("server"))).get("run_id", "unknown")).encode()
+    except RedisAway:  # other findings tell of it
+        return []
+    if mark == run_id:
+        return [ok(subject, "it is the one that a relay marked, and was not emptied since")]
+    if mark is not None:
+        return [warning(subject, "it was restarted, or is another, since a relay marked it: jobs may be lost", _CURE)]
+    row = await sources.first(_CARRIED)
+    if row is None or not row.number:
+        return [ok(subject, "no relay has marked it yet")]
+    told = f"nothing marks it: it was emptied since {count(row.number, 'job')} of the outbox were carried to it"
+    return [warning(subject, told, _CURE)]
+
+
+_CARRIED = """
+    SELECT count(*) AS number FROM (SELECT FROM outbox WHERE state = 'dispatched' LIMIT 100000) AS carried
+"""
