@@ -80,6 +80,15 @@ def test_no_line_of_a_piped_table_ends_in_blanks(jobs: JobsConsole) -> None:
         assert [line for line in jobs.run(command).stdout.splitlines() if line != line.rstrip()] == []
 
 
+def test_workers_that_are_gone_without_a_word_are_named(jobs: JobsConsole) -> None:
+    async def arranged(ground: Ground) -> None:
+        await ground.worker()
+        await ground.redis.delete(f"arq:worker:{WORKER}")
+
+    jobs.arrange(arranged)
+    assert f"gone without a word: {WORKER}" in jobs.run("workers").stdout
+
+
 def test_a_verb_without_jobs_asks_which(jobs: JobsConsole) -> None:
     assert "which jobs?" in jobs.run("retry").stderr
     assert "not both" in jobs.run("retry", "job-1", "--kind", "x").stderr

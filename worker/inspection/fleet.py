@@ -53,10 +53,14 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The workers that have a record, newest beat first, and the pauses. `forgotten` had one within the hour."""
+    """The workers that have a record, newest beat first, and the pauses.
+
+    `forgotten` counts those that had one within the hour and did not say goodbye; `gone` are their ids.
+    """
 
     workers: list[WorkerRecord]
     forgotten: int
+    gone: list[str]
     pauses: list[Pause]
 
     @property
@@ -98,7 +102,8 @@ async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
         for record, (_, beat_ms) in zip(records, known, strict=True)
         if record is not None
     ]
-    return Fleet(workers, len(known) - len(workers), read_pauses(paused))
+    gone = [name.decode("utf-8", "replace") for record, (name, _) in zip(records, known, strict=True) if record is None]
+    return Fleet(workers, len(gone), gone, read_pauses(paused))
 
 
 def _worker(record: dict[str, Any], beat_ms: float, now_ms: int) -> WorkerRecord:

@@ -40,13 +40,14 @@ def half_lost(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, _no
 
 
 def failures(mark: Footprint) -> str:
-    """The attempts of earlier claims that failed, as the end of a sentence; they are forgotten when the job ends."""
+    """The workers that it cost and its failed attempts, as the end of a sentence; Redis keeps both until it ends."""
+    died = f"; {count(mark.crashes, 'worker')} died running it before" if mark.crashes else ""
     if not mark.attempts:
-        return ""
+        return died
     last = mark.attempts[-1]
     said = f"{last.error.rpartition('.')[2]}: {last.message}"
     told = "an attempt failed" if len(mark.attempts) == 1 else f"{len(mark.attempts)} attempts failed, the last"
-    return f"; before that {told} with {said}"
+    return f"{died}; before that {told} with {said}"
 
 
 def _without_payload(facts: JobFacts, mark: Footprint) -> Said | None:

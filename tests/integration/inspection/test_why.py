@@ -247,6 +247,12 @@ async def running_again(ground: Ground) -> str:
     return job_id
 
 
+async def running_after_a_crash(ground: Ground) -> str:
+    job_id = await running(ground)
+    await ground.redis.set(f"arq:crashes:{job_id}", 1)
+    return job_id
+
+
 async def dead_in_postgresql(ground: Ground) -> str:
     await ground.store_letter("job-1", "premature: meeting never came")
     return "job-1"
@@ -380,6 +386,7 @@ CASES = {
     ),
     "dead, no payload": Case("dead", dead_without_payload, ("had expired", "no payload is left"), "jobs dead drop"),
     "running again": Case("running", running_again, ("2 attempts failed, the last with Conc", "and again"), "jobs can"),
+    "running after a crash": Case("running", running_after_a_crash, ("1 worker died running it before",), "jobs can"),
     "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
     "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),
     "dropped": Case("dropped", dropped, ("was dropped by ada",), "jobs dead show"),

@@ -16,6 +16,7 @@ from worker.inspection.sources import Sources
 from worker.inspection.words import span
 
 WIDE: Final = 120
+SHOWN: Final = 20
 
 
 def workers(json: Json = False) -> None:
@@ -42,8 +43,10 @@ def _show(fleet: Fleet) -> None:
         screen.print(_table(fleet.workers))
     if not fleet.workers:
         typer.echo("no worker has a record")
-    if fleet.forgotten:
-        typer.echo(f"heard of within the hour, and gone without a word: {fleet.forgotten}")
+    if fleet.gone:
+        named = ", ".join(map(readable, fleet.gone[:SHOWN]))
+        more = f" and {len(fleet.gone) - SHOWN} more" if len(fleet.gone) > SHOWN else ""
+        typer.echo(f"heard of within the hour, and gone without a word: {named}{more}")
 
 
 def _lines(worker: WorkerRecord) -> Text:
