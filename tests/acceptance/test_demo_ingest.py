@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +16,7 @@ from redis import Redis
 
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine
+from noteflow.infrastructure.queue import keys
 from tests.databases import driver_url
 from tests.waiting import eventually
 from worker.demo.fleet import Fleet
@@ -69,6 +72,26 @@ async def test_a_file_ingested_twice_is_stored_once_word_for_word(
     assert judge_states(STATES, stored.moves, stored.meeting) == ()
     assert stored.meeting is not None
     assert stored.meeting.title == "Überblick"
+
+
+def test_a_long_file_is_enqueued_a_few_jobs_at_a_time_and_known_when_said_again(
+    database_url: str, redis_url: str, redis_admin: Redis, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps([{"start": n, "end": n + 1, "text": f"sentence {n}"} for n in range(10_500)]))
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+
+    said = worker("ingest", path, **urls)
+    again = worker("ingest", path, "--meeting", said.split()[1], **urls)
+
+    assert "10500 segments and 4 changes of state enqueued as 15 jobs" in said
+    assert "all 15 jobs are known already" in again
+    jobs = cast("list[bytes]", redis_admin.zrange(keys.DEFAULT_QUEUE, 0, -1))
+    assert [job_id.decode().split(":")[0] for job_id in jobs] == [
+        "change_meeting_state",
+        *["ingest_segments"] * 11,
+        *["change_meeting_state"] * 3,
+    ]
 
 
 def test_without_a_database_it_says_so_without_a_password() -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from noteflow.domain.errors import NoteflowError
+from worker.cli.progress import shown
 from worker.cli.reading import read_settings
 from worker.cli.unreachable import complaint
 from worker.demo.fleet import FleetError
@@ -54,7 +55,8 @@ def demo(
 
 def _transcripts(files: list[Path] | None) -> list[Transcript]:
     samples = (path for path in EXAMPLES.iterdir() if path.suffix in (".vtt", ".srt", ".json"))
-    transcripts = [read_transcript(path) for path in files or sorted(samples)]
+    with shown("demo: reading", "cues") as on_progress:
+        transcripts = [read_transcript(path, on_progress) for path in files or sorted(samples)]
     for transcript in transcripts:
         check_fits(transcript)
     return transcripts

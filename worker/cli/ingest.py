@@ -19,11 +19,13 @@ from noteflow.infrastructure.persistence.engine import create_engine, create_ses
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from noteflow.infrastructure.queue.answers import Enqueued
 from noteflow.infrastructure.queue.client import JobClient
+from worker.cli.progress import shown
 from worker.cli.reading import read_settings
 from worker.cli.unreachable import complaint
 from worker.settings import Settings
 from worker.transcripts import Transcript, read_transcript
 from worker.transcripts.fitting import check_fits
+from worker.transcripts.progress import OnProgress
 from worker.transcripts.segments import batches_of
 
 EXIT_FAILED = 1
@@ -44,8 +46,10 @@ def ingest(
     """
     settings = read_settings()
     try:
-        transcript = read_transcript(file)
-        check_fits(transcript)
+        with shown("ingest: reading", "cues") as on_progress:
+            transcript = read_transcript(file, on_progress)
+        with shown("ingest: checking", "segments") as on_progress:
+            check_fits(transcript, on_progress)
         asyncio.run(_ingest(settings, transcript, title or transcript.title, meeting))
     except NoteflowError as error:
         typer.echo(f"ingest: {complaint(error, settings)}", err=True)
@@ -56,18 +60,28 @@ async def _ingest(settings: Settings, transcript: Transcript, title: str, existi
     meeting_id = MeetingId(existing) if existing is not None else await _create(settings, title)
     # Before the jobs are enqueued: should that fail, this id is what says the rest.
     typer.echo(f"meeting {meeting_id}")
-    jobs, any_new = 0, False
-    async with JobClient.from_url(settings.redis_url.get_secret_value(), queue_name=settings.queue_name) as client:
-        commands = _commands(transcript, meeting_id)
-        # A few at a time: a long transcript's jobs need not be in memory together.
-        while together := list(islice(commands, _COMMANDS_AT_A_TIME)):
-            answers = await client.enqueue_many(together)
-            jobs += sum(len(answer.job_ids) for answer in answers)
-            any_new = any_new or any(isinstance(answer, Enqueued) for answer in answers)
+    with shown("ingest: enqueueing", "segments") as on_progress:
+        jobs, any_new = await _enqueue(settings, transcript, meeting_id, on_progress)
     if any_new:
         typer.echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
     else:
         typer.echo(f"nothing new: all {jobs} jobs are known already")
+
+
+async def _enqueue(
+    settings: Settings, transcript: Transcript, meeting_id: MeetingId, on_progress: OnProgress
+) -> tuple[int, bool]:
+    """Enqueue everything, a few commands at a time; say how many jobs that is and whether any of them was new."""
+    jobs, sent, any_new = 0, 0, False
+    async with JobClient.from_url(settings.redis_url.get_secret_value(), queue_name=settings.queue_name) as client:
+        commands = _commands(transcript, meeting_id)
+        while together := list(islice(commands, _COMMANDS_AT_A_TIME)):
+            answers = await client.enqueue_many(together)
+            jobs += sum(len(answer.job_ids) for answer in answers)
+            any_new = any_new or any(isinstance(answer, Enqueued) for answer in answers)
+            sent += sum(len(command.segments) for command in together if isinstance(command, IngestSegments))
+            on_progress(sent, len(transcript.segments))
+    return jobs, any_new
 
 
 async def _create(settings: Settings, title: str) -> MeetingId:

@@ -3,40 +3,42 @@
 import html
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 import webvtt
 from webvtt.errors import MalformedFileError
 
 from worker.transcripts.errors import TranscriptError, placed
-from worker.transcripts.layout import srt_cue_lines, vtt_cue_lines
+from worker.transcripts.layout import srt_cue_lines, vtt_cue_lines, vtt_pieces
 from worker.transcripts.model import TranscriptSegment
+from worker.transcripts.progress import OnProgress, counted, unheard
 from worker.transcripts.speakers import with_speakers
 from worker.transcripts.text import one_line
 
 # A tag ends before the next one begins: so a file of tags that are never closed takes no longer than any other.
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(?:[ \t\n]([^<>]*))?>|</v>")
+_CUES_AT_A_TIME = 5_000
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # SRT has no grammar; these are what its players understand. Anything else in angle brackets was meant.
 _SRT_MARKUP = re.compile(r"</?(?:b|i|u|s|font)(?: [^<>]*)?>|\{\\[^{}]*\}", re.IGNORECASE)
 
 
-def read_vtt(text: str, source: str) -> tuple[str, list[TranscriptSegment]]:
+def read_vtt(text: str, source: str, on_progress: OnProgress = unheard) -> tuple[str, list[TranscriptSegment]]:
     """The header's title ("" without one) and the segments of a WebVTT text, one for each voice of a cue."""
     lines = _LINE_END.split(text)
     places = vtt_cue_lines(lines, source)
-    document = webvtt.WebVTT.from_string("\n".join(lines))
-    language = _language(document.metadata)
+    header = webvtt.WebVTT.from_string("\n".join([lines[0], *takewhile(_is_of_header, lines[1:])]))
+    language = _language(header.metadata)
     segments: list[TranscriptSegment] = []
-    for caption, place in _placed(document.captions, places, source):
+    for caption, place in counted(_vtt_captions(lines, places, source), len(places), on_progress):
         for speaker, said in _voices(caption.raw_text):
             # The library takes the remaining tags away; what it leaves may still hold &amp;.
-            plain = html.unescape(webvtt.Caption(text=said).text)
+            plain = html.unescape(webvtt.Caption(text=said).text if "<" in said else said)
             segments.extend(_segment(caption, plain, speaker, language, source, place))
-    return one_line(document.header_text.lstrip("-– \t")), with_speakers(segments)
+    return one_line(header.header_text.lstrip("-– \t")), with_speakers(segments)
 
 
-def read_srt(text: str, source: str) -> list[TranscriptSegment]:
+def read_srt(text: str, source: str, on_progress: OnProgress = unheard) -> list[TranscriptSegment]:
     """The segments of an SRT text. SRT escapes nothing, so "&amp;" is what was written."""
     lines = _LINE_END.split(text)
     places = srt_cue_lines(lines, source)
@@ -48,17 +50,30 @@ def read_srt(text: str, source: str) -> list[TranscriptSegment]:
     except MalformedFileError:
         raise TranscriptError(source, "cannot be read as SRT", place=f"line {first + 1}", field="number") from None
     segments: list[TranscriptSegment] = []
-    for caption, place in _placed(captions, places, source):
+    for caption, place in counted(_placed(captions, places, source), len(places), on_progress):
         plain = _SRT_MARKUP.sub("", caption.raw_text)
         segments.extend(_segment(caption, plain, None, None, source, place))
     return with_speakers(segments)
+
+
+def _is_of_header(line: str) -> bool:
+    return bool(line) and "-->" not in line
+
+
+def _vtt_captions(lines: Sequence[str], places: Sequence[int], source: str) -> Iterator[tuple[webvtt.Caption, str]]:
+    """Every cue with its place. Some thousands are read at a time: the library needs ten times their room."""
+    opening: Sequence[str] = ()
+    for piece, within in vtt_pieces(lines, places, _CUES_AT_A_TIME):
+        document = webvtt.WebVTT.from_string("\n".join([*opening, *piece]))
+        yield from _placed(document.captions, within, source)
+        opening = ("WEBVTT", "")
 
 
 def _placed(
     captions: Sequence[webvtt.Caption], places: Sequence[int], source: str
 ) -> Iterator[tuple[webvtt.Caption, str]]:
     if len(captions) != len(places):
-        problem = f"{len(places)} cues stand in the file, {len(captions)} can be read"
+        problem = f"{len(places)} cues stand in this part of the file, {len(captions)} can be read"
         raise TranscriptError(source, problem)
     for caption, number in zip(captions, places, strict=True):
         yield caption, f"line {number}"

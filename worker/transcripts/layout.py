@@ -5,7 +5,7 @@ lose a sentence that way, so this walks the file first: what would be skipped is
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from worker.transcripts.errors import TranscriptError
 
@@ -43,6 +43,24 @@ def vtt_cue_lines(lines: Sequence[str], source: str) -> list[int]:
         else:
             number += 1
     return found
+
+
+def vtt_pieces(
+    lines: Sequence[str], timings: Sequence[int], most: int
+) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+    """The lines in pieces with about `most` cues, and the timings in each; every piece but the first begins with a cue.
+
+    A piece ends only before a cue that follows a blank line, so no block is ever cut.
+    """
+    begin, first = 0, 0
+    for index, timing in enumerate(timings):
+        if index - first < most:
+            continue
+        start = timing - 1 if not lines[timing - 2] else timing - 2  # an identifier belongs to its cue
+        if not lines[start - 1]:
+            yield lines[begin:start], timings[first:index]
+            begin, first = start, index
+    yield lines[begin:], timings[first:]
 
 
 def srt_cue_lines(lines: Sequence[str], source: str) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from worker.transcripts.cues import read_srt, read_vtt
 from worker.transcripts.errors import TranscriptError, placed
 from worker.transcripts.model import Transcript, TranscriptSegment
+from worker.transcripts.progress import OnProgress, unheard
 from worker.transcripts.whisper import read_whisper
 
 _VTT_START = re.compile(r"WEBVTT(?=[ \t\r\n]|$)")
@@ -15,7 +16,7 @@ _SRT_START = re.compile(r"\s*\d+[ \t]*(?:\r\n|\r|\n)+[^\r\n]*-->")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_transcript(path: Path) -> Transcript:
+def read_transcript(path: Path, on_progress: OnProgress = unheard) -> Transcript:
     """The transcript in the file at `path`, which holds one segment at least.
 
     TranscriptError names place and field of what cannot be read.
@@ -24,25 +25,26 @@ def read_transcript(path: Path) -> Transcript:
         content = path.read_bytes()
     except OSError as error:
         raise TranscriptError(str(path), f"cannot be opened: {error.strerror}") from error
-    transcript = parse_transcript(content, str(path))
+    transcript = parse_transcript(content, str(path), on_progress)
     if not transcript.segments:
         raise TranscriptError(transcript.source, "holds no segment")
     return transcript
 
 
-def parse_transcript(content: bytes, source: str) -> Transcript:
+def parse_transcript(content: bytes, source: str, on_progress: OnProgress = unheard) -> Transcript:
     """The transcript in `content`.
 
-    `source` names it in errors, and gives the title where the content has none.
+    `source` names it in errors, and gives the title where the content has none. `on_progress` is told how
+    many of its cues, or segments, are read.
     """
     text = _decoded(content, source)
     title = ""
     if _VTT_START.match(text):
-        title, segments = read_vtt(text, source)
+        title, segments = read_vtt(text, source, on_progress)
     elif text.lstrip().startswith(("{", "[")):
-        segments = read_whisper(text, source)
+        segments = read_whisper(text, source, on_progress)
     elif _SRT_START.match(text):
-        segments = read_srt(text, source)
+        segments = read_srt(text, source, on_progress)
     else:
         problem = "is empty" if not text.strip() else "is neither WebVTT nor SRT nor Whisper's JSON"
         raise TranscriptError(source, problem)

@@ -15,6 +15,7 @@ import msgspec
 from worker.transcripts.errors import TranscriptError, placed
 from worker.transcripts.json_place import explain
 from worker.transcripts.model import TranscriptSegment, TranscriptWord
+from worker.transcripts.progress import OnProgress, counted, unheard
 from worker.transcripts.text import one_line
 
 _WordTuple = tuple[float, float, str, float]
@@ -50,7 +51,7 @@ class _Document(msgspec.Struct):
     info: _Info | None = None
 
 
-def read_whisper(text: str, source: str) -> list[TranscriptSegment]:
+def read_whisper(text: str, source: str, on_progress: OnProgress = unheard) -> list[TranscriptSegment]:
     """The segments of a Whisper JSON text, with words, speakers and confidence where it has them."""
     try:
         document = _decoded(text)
@@ -59,7 +60,8 @@ def read_whisper(text: str, source: str) -> list[TranscriptSegment]:
         raise TranscriptError(source, problem, place=place) from None
     language = document.language or (document.info.language if document.info else None)
     segments = (
-        _segment(segment, language, source, f"segments[{index}]") for index, segment in enumerate(document.segments)
+        _segment(segment, language, source, f"segments[{index}]")
+        for index, segment in enumerate(counted(document.segments, len(document.segments), on_progress))
     )
     return [segment for segment in segments if segment.text]
 

@@ -114,3 +114,25 @@ def test_a_cue_commented_out_is_not_lost_silently() -> None:
     assert [s.text for s in parse_transcript(text.encode(), "x.vtt").segments] == ["hello"], (
         "a note may not hold times: players show this cue"
     )
+
+
+def test_a_long_file_is_read_in_pieces_as_if_it_were_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    cues = (
+        "00:0{n}.000 --> 00:0{n}.500\nplain {n}\n",
+        "name {n}\n00:0{n}.000 --> 00:0{n}.500\n<v Anna>named\nin two lines\n",
+        "NOTE\n00:0{n}.000 --> 00:0{n}.500\na note's cue\n",
+        "NOTE of {n}\nmore\n00:0{n}.000 --> 00:0{n}.500\nclose to a note\n",
+        "STYLE\n::cue {{}}\n\n\n00:0{n}.000 --> 00:0{n}.500\nafter a style\n",
+    )
+    body = "\n".join(cues[n % len(cues)].format(n=n) for n in range(10))
+    content = f"WEBVTT - Sync\nLanguage: de\n\n{body}".encode()
+    whole = parse_transcript(content, "x.vtt")
+    told: list[tuple[int, int]] = []
+
+    for most in range(1, 11):
+        monkeypatch.setattr("worker.transcripts.cues._CUES_AT_A_TIME", most)
+        assert parse_transcript(content, "x.vtt", lambda done, total: told.append((done, total))) == whole
+
+    assert len(whole.segments) == 10
+    assert {segment.language for segment in whole.segments} == {"de"}
+    assert told == [(10, 10)] * 10
