@@ -74,6 +74,18 @@ def test_an_id_can_be_pasted_as_it_was_listed(jobs: JobsConsole) -> None:
     assert jobs.json("ls")["rows"] == []
 
 
+def test_an_id_that_is_no_text_is_asked_for_and_dropped_like_any_other(jobs: JobsConsole) -> None:
+    async def arranged(ground: Ground) -> None:
+        await ground.redis.set(b"arq:job:odd\xff", b"{}")
+        await ground.redis.zadd("arq:queue", {b"odd\xff": 1})
+
+    jobs.arrange(arranged)
+    assert jobs.why("odd\\udcff")["code"] == "no_worker"
+    assert jobs.run("drop", "odd\\udcff").exit_code == 0
+    assert [act["job_id"] for act in jobs.json("acts")] == ["odd\\xff"]
+    assert jobs.run("why", "odd\\x00").exit_code == 1
+
+
 def test_no_line_of_a_piped_table_ends_in_blanks(jobs: JobsConsole) -> None:
     jobs.arrange(lambda ground: ground.enqueue())
     for command in ("ls", "stats"):

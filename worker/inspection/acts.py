@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.persistence.job_tables import operator_acts
 from noteflow.infrastructure.queue import keys
+from worker.inspection.ids import stored
 from worker.inspection.sources import RedisAway, Sources, moment
 
 PAGE: Final = 500
@@ -47,7 +48,7 @@ class Act:
 
 def told(acts: Sequence[Act]) -> tuple[Any, ...]:
     """The Redis command that tells of acts, to be sent together with what they tell of."""
-    return ("RPUSH", keys.ACTS, *(msgspec.json.encode(act) for act in acts))
+    return ("RPUSH", keys.ACTS, *(msgspec.json.encode(_sound(act)) for act in acts))
 
 
 async def record(sources: Sources, acts: Sequence[Act]) -> None:
@@ -109,10 +110,14 @@ async def _store(engine: AsyncEngine, acts: Sequence[Act]) -> bool:
     try:
         with translated():
             async with engine.begin() as connection:
-                await connection.execute(_INSERT, [_row(act) for act in acts])
+                await connection.execute(_INSERT, [_row(_sound(act)) for act in acts])
     except (Unavailable, SQLAlchemyError):
         return False
     return True
+
+
+def _sound(act: Act) -> Act:
+    return replace(act, job_id=None if act.job_id is None else stored(act.job_id))
 
 
 def _row(act: Act) -> dict[str, Any]:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
+from worker.dead_letters.reading import storable
+
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[nrt])")
+
+
+def stored(text: str) -> str:
+    """The text as PostgreSQL keeps it: an id may be any bytes in Redis, and is kept there with the odd ones escaped."""
+    try:
+        return storable(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    except UnicodeEncodeError:  # half a surrogate pair that stands for no byte
+        return storable(text)
 
 
 def unescaped(job_id: str) -> str:

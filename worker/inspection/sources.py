@@ -16,6 +16,7 @@ from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from worker.inspection.ids import stored
 from worker.settings import Settings
 
 PATIENCE_S = 5.0
@@ -54,7 +55,7 @@ class Sources:
         try:
             with translated():
                 async with self.engine.connect() as connection:
-                    return (await connection.execute(text(sql), parameters)).all()
+                    return (await connection.execute(text(sql), _storable(parameters))).all()
         except (Unavailable, SQLAlchemyError) as error:
             self.postgresql_problem = _told(error)
             return None
@@ -71,7 +72,7 @@ class Sources:
         try:
             with translated():
                 async with self.engine.begin() as connection:
-                    return (await connection.execute(text(sql), parameters)).all()
+                    return (await connection.execute(text(sql), _storable(parameters))).all()
         except Unavailable as error:
             self.postgresql_problem = _told(error)
             raise PostgresAway(self.postgresql_problem) from error
@@ -94,6 +95,10 @@ class Sources:
         """Where Redis is, without user or password."""
         place = self.redis.connection_pool.connection_kwargs
         return f"{place.get('path') or '{}:{}'.format(place.get('host', 'localhost'), place.get('port', 6379))}"
+
+
+def _storable(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: stored(value) if isinstance(value, str) else value for name, value in parameters.items()}
 
 
 def _told(error: Unavailable | SQLAlchemyError) -> str:
