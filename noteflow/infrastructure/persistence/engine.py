@@ -38,6 +38,7 @@ def create_engine(
         max_overflow=max_overflow,
         pool_timeout=pool_timeout_s,
         pool_pre_ping=pool_pre_ping,
+        pool_use_lifo=True,  # the connection that was used last has its statements prepared; the others may rest
         hide_parameters=True,  # or a transcript's text would stand in every error's message
         connect_args={
             "timeout": connect_timeout_s,
