@@ -43,7 +43,12 @@ def spans() -> Iterator[Collector]:
 
 @pytest.mark.parametrize(
     ("command", "level", "form"),
-    [(OURS, "DEBUG", "json"), (OURS, "INFO", "console"), (STOCK, "INFO", "json"), (STOCK, "DEBUG", "console")],
+    [
+        (OURS, "DEBUG", "json"),
+        (OURS, "INFO", "console"),
+        pytest.param(STOCK, "INFO", "json", marks=pytest.mark.slow),
+        (STOCK, "DEBUG", "console"),
+    ],
     ids=["run at DEBUG in JSON", "run at INFO for eyes", "arq at INFO in JSON", "arq at DEBUG for eyes"],
 )
 async def test_no_word_and_no_password_is_told_to_anybody(

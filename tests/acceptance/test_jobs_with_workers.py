@@ -80,6 +80,7 @@ def becomes(jobs: JobsConsole, job_id: str, code: str) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("two_workers")
+@pytest.mark.slow
 def test_workers_obey_a_pause_of_a_kind_and_go_on_when_it_is_resumed(jobs: JobsConsole) -> None:
     meeting = new_meeting(jobs)
     eventually_sync(lambda: jobs.json("stats")["workers"]["ready"] == 2, within_s=WITHIN_S)

@@ -96,6 +96,7 @@ def test_a_poisoned_meeting_is_mended_and_completes(night: Night, tmp_path: Path
 
 
 @of("Redis lost its data")
+@pytest.mark.slow
 def test_what_a_flushed_redis_lost_is_found_missing_and_said_again(night: Night) -> None:
     night.meeting = meeting_of(night)
     night.run(f"{WORKER} jobs pause queue arq:queue --reason 'so that they wait in Redis'")
@@ -131,6 +132,7 @@ def test_a_read_only_database_costs_time_and_no_job(night: Night, postgres: Embe
 
 
 @of("A bad deploy")
+@pytest.mark.slow
 def test_jobs_of_newer_producers_wait_or_die_until_the_workers_are_as_new(night: Night) -> None:
     night.meeting = meeting_of(night)
     segment = {"segment_id": 0, "text": "said", "start_time": 0.0, "end_time": 1.0}

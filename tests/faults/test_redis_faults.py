@@ -86,6 +86,7 @@ async def test_a_connection_cut_at_the_claim_or_at_the_ack_leaves_no_job_behind(
     assert verdict.is_clean, verdict.crimes
 
 
+@pytest.mark.slow
 async def test_a_worker_whose_way_to_redis_falls_silent_finds_another(scene: Scene) -> None:
     async with Proxy(scene.redis_url) as proxy:
         with scene.workers(1, redis_url=proxy.url) as pids:

@@ -45,6 +45,7 @@ def test_one_that_fails_to_start_takes_the_other_down(monkeypatch: pytest.Monkey
 
 
 @ROOT_ONLY
+@pytest.mark.slow
 async def test_root_without_user_namespaces_becomes_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")  # and so without unshare
     assert ordinary_identity().user is not None

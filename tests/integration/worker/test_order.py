@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHANGES = 100
 
 
+@pytest.mark.slow
 async def test_three_hundred_shuffled_and_tripled_changes_with_a_gap_are_applied_in_order_once_each(
     stage: Stage, met: UUID
 ) -> None:
