@@ -119,6 +119,10 @@ def test_an_ascii_terminal_sees_the_whole_demo(database_url: str, redis_url: str
     assert "all 1 segments, word for word" in run.stdout
 
 
+def heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_no_process_and_no_file(number: signal.Signals, tmp_path: Path) -> None:
     run = subprocess.Popen(
@@ -126,6 +130,8 @@ def test_interrupted_it_leaves_no_process_and_no_file(number: signal.Signals, tm
         env={**environment(), "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background of a shell ignores SIGINT, and so would the demo.
+        preexec_fn=heed_interrupts,  # noqa: PLW1509  # these tests have no threads
     )
     assert run.stdout is not None
     with run.stdout as output:
