@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from sqlalchemy import CursorResult, Executable
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import UnitOfWorkFailed
-from noteflow.infrastructure.persistence.driver import Driver, driver_of, pooled_driver
-from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of, translated
+from noteflow.infrastructure.persistence.driver import driver_of, pooled_driver
+from noteflow.infrastructure.persistence.faults import READ_ONLY, raise_translated, sqlstate_of, translated
 from noteflow.infrastructure.persistence.statement import Write, compose
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -51,8 +50,7 @@ class Transaction:
     async def glance(self, sql: str, *values: Any) -> Sequence[Mapping[str, Any]]:
         """The rows of a query, read at once: within the transaction if there is one, without opening one."""
         await self.flush()
-        async with self._careful():
-            return await (await self._driver()).fetch(sql, *values)
+        return await self._fetch(sql, *values)
 
     async def flush(self) -> None:
         """Send what was deferred, within the transaction."""
@@ -84,8 +82,10 @@ class Transaction:
             return
         await self.flush()
         assert self._connection is not None
-        async with self._careful():
+        try:
             await self._connection.commit()
+        except BaseException as error:
+            await self._fail(error)
         self._begun = self._gated = False
 
     async def rollback(self) -> None:
@@ -101,10 +101,12 @@ class Transaction:
 
     async def _execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
         self._check()
-        async with self._careful():
+        try:
             connection = await self._connected()
             self._begun = True
             return await connection.execute(statement, parameters)
+        except BaseException as error:
+            await self._fail(error)
 
     async def _write_alone(self) -> None:
         if not self._deferred:
@@ -113,13 +115,7 @@ class Transaction:
         composed = compose(writes, gated=self._gated)
         self._gated = False
         values = {name: value for write in writes for name, value in write.values().items()}
-        arguments = [values[name] for name in composed.names]
-        async with self._careful():
-            if self._connection is not None:
-                rows = await (await self._driver()).fetch(composed.sql, *arguments)
-            else:
-                async with pooled_driver(self._engine) as driver:
-                    rows = await driver.fetch(composed.sql, *arguments)
+        rows = await self._fetch(composed.sql, *(values[name] for name in composed.names))
         for write in writes:
             write.written(rows[0])
 
@@ -132,22 +128,23 @@ class Transaction:
             self._connection = await self._engine.connect()
         return self._connection
 
-    async def _driver(self) -> Driver:
-        return await driver_of(await self._connected())
+    async def _fetch(self, sql: str, *values: Any) -> Sequence[Mapping[str, Any]]:
+        """The rows of a statement: within the transaction if there is one, else of one that is a transaction itself."""
+        try:
+            if self._connection is not None:
+                return await (await driver_of(self._connection)).fetch(sql, *values)
+            async with pooled_driver(self._engine) as driver:
+                return await driver.fetch(sql, *values)
+        except BaseException as error:
+            await self._fail(error)
 
-    @asynccontextmanager
-    async def _careful(self) -> AsyncIterator[None]:
-        """Translate what goes wrong, and let nothing be committed after it."""
-        self._check()
-        with translated():
-            try:
-                yield
-            except BaseException as error:
-                self._failed = True
-                # After a failover a connection would stay with the old primary for ever.
-                if self._connection is not None and sqlstate_of(error) == READ_ONLY:
-                    await self._connection.invalidate(error)
-                raise
+    async def _fail(self, error: BaseException) -> NoReturn:
+        """Let nothing be committed any more, and raise what the error means."""
+        self._failed = True
+        # After a failover a connection would stay with the old primary for ever.
+        if self._connection is not None and sqlstate_of(error) == READ_ONLY:
+            await self._connection.invalidate(error)
+        raise_translated(error)
 
     def _check(self) -> None:
         # PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK: an error that was swallowed on
