@@ -56,6 +56,12 @@ class Link:
         self._unanswered: list[str] = []
         self._offset_ms: float | None = None
         self._closed = False
+        self._turns = 0
+
+    @property
+    def turns(self) -> int:
+        """Count the beginnings and ends of our calls: odd while one is under way."""
+        return self._turns
 
     @property
     def backlog(self) -> int:
@@ -143,12 +149,15 @@ class Link:
         calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
         if request is not None:
             calls.append(self._claim_call(request[0]))
+        self._turns += 1
         try:
             answers = await self._send([call.command for call in calls])
         except BaseException as error:
             if request is not None:
                 self._refuse(request, error)
             raise
+        finally:
+            self._turns += 1
         failure: BaseException | None = None
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, BaseException):

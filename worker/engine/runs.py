@@ -54,9 +54,13 @@ class Runs:
     def release_slot(self, claim: Claim) -> None:
         """Let another job begin: the function of this one has ended, though its ending may be on its way."""
         if claim.holds_slot:
+            worker = self._worker
+            was_full = worker.job_counter >= worker.max_jobs
             claim.holds_slot = False
-            self._worker.job_counter -= 1
-            self._worker.wanted.set()
+            worker.job_counter -= 1
+            # Who had room has claimed all that was due, and is called when more is.
+            if was_full or worker.burst:
+                worker.wanted.set()
 
     def drop(self, claim: Claim) -> None:
         """Stop renewing the lease of an ended claim."""

@@ -58,6 +58,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         worker.queues,
         due=worker.wanted.set,
         broken=worker.link.drop_idle_connections,
+        own_writes=lambda: worker.link.turns,
         idle_poll_s=worker.options.idle_poll_s,
         patience_s=worker.options.command_timeout_s,
     )
@@ -117,9 +118,9 @@ async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:
     if batch.next_due_ms is not None:
         ahead_s = max((batch.next_due_ms - batch.now_ms) / 1000, 0.001)
         timeout_s = ahead_s if timeout_s is None else min(timeout_s, ahead_s)
-    worker.idle = worker.job_counter == 0
+    worker.waits = True
     await _wanted(worker, timeout_s)
-    worker.idle = False
+    worker.waits = False
 
 
 async def _wanted(worker: Worker, within_s: float | None) -> None:

@@ -4,13 +4,15 @@
 read. So the watcher reads the head of each queue, which arms the call, and then waits: for the push, for the head to
 come due, or for the slow poll. Arming and looking are one command, so nothing slips between them. A burst of writes
 makes one push, and a busy worker, which does not arm, is never called.
+
+Every write calls every idle worker, and most writes are claims and endings, which leave nothing to be had. So a worker
+called in vain waits a little before it looks the next time, longer each time; one that finds work answers at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -25,15 +27,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("worker.engine")
 
-_SHORTEST_GAP_S = 0.002
+_SHORTEST_GAP_S = 0.001
 _LONGEST_GAP_S = 0.02
-_ROW_S = 0.005
 
 
 class Watcher:
     """Call `due` when a hungry worker should claim; `watching` says whether Redis will call us at all.
 
-    `broken` is called when the connection is lost: its neighbours in the pool are likely to be lost too.
+    `broken` is called when the connection is lost: its neighbours in the pool are likely to be lost too. `own_writes`
+    counts the beginnings and ends of what this worker writes itself, which calls it too: it is odd meanwhile.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Watcher:
         *,
         due: Callable[[], None],
         broken: Callable[[], Awaitable[None]],
+        own_writes: Callable[[], int],
         idle_poll_s: float,
         patience_s: float,
     ) -> None:
@@ -50,13 +53,15 @@ class Watcher:
         self._queues = tuple(queues)
         self._due = due
         self._broken = broken
+        self._own_writes = own_writes
         self._idle_poll_s = idle_poll_s
         self._patience_s = patience_s
         self._hungry = asyncio.Event()
         self._in_vain = False
         self._has_called = False
-        self._gap_s = _SHORTEST_GAP_S
-        self._last_call = 0.0
+        self._gap_s = 0.0
+        self._called_by_others = False
+        self._writes_when_armed = 0
         self._pushed = False
         self.watching = False
         self.refused = False
@@ -70,7 +75,10 @@ class Watcher:
         # Only a claim made after arming tells: what came between an earlier one and the arming has pushed nothing.
         self._in_vain = in_vain and self._has_called
         self._has_called = False
-        self._gap_s = min(self._gap_s * 2, _LONGEST_GAP_S) if in_vain else _SHORTEST_GAP_S
+        if in_vain:
+            self._grow_patient()
+        else:
+            self._gap_s = 0.0
         self._hungry.set()
 
     async def run(self) -> None:
@@ -112,26 +120,35 @@ class Watcher:
             if wait_s <= 0 and not self._in_vain:
                 self._call()
                 continue
+            if self._called_by_others:
+                self._grow_patient()
             ahead_s = wait_s if wait_s > 0 else self._idle_poll_s
-            if await self._pushed_within(connection, min(ahead_s, self._idle_poll_s)):
+            pushed = await self._pushed_within(connection, min(ahead_s, self._idle_poll_s))
+            self._called_by_others = pushed and not self._have_written()
+            if pushed:
                 self._in_vain = False
-                if self._is_lonely_call():
-                    self._call(armed=False)
-                else:
-                    await asyncio.sleep(self._gap_s)
+                if self._called_by_others:
+                    await self._answer_others()
             elif wait_s <= self._idle_poll_s:
                 self._call()
 
-    def _is_lonely_call(self) -> bool:
-        """Tell whether to claim at once rather than look first: not when calls come in a row.
+    async def _answer_others(self) -> None:
+        """Claim at once, rather than look first, unless such calls were in vain of late."""
+        if self._gap_s:
+            await asyncio.sleep(self._gap_s)
+        else:
+            self._call(armed=False)
 
-        Those are for the most part other workers' claims and endings, which leave nothing to be had.
-        """
-        before, self._last_call = self._last_call, time.monotonic()
-        return self._last_call - before > _ROW_S
+    def _have_written(self) -> bool:
+        """Tell whether the call may be our doing: something of ours was under way when we armed, or has been since."""
+        return self._own_writes() != self._writes_when_armed or self._writes_when_armed % 2 == 1
+
+    def _grow_patient(self) -> None:
+        self._gap_s = min(max(self._gap_s * 2, _SHORTEST_GAP_S), _LONGEST_GAP_S)
 
     def _call(self, *, armed: bool = True) -> None:
         self._hungry.clear()
+        self._called_by_others = False
         self._has_called = armed
         self._due()
 
@@ -140,6 +157,7 @@ class Watcher:
         heads = [("ZRANGE", queue, 0, 0, "WITHSCORES") for queue in self._queues]
         await connection.send_packed_command(connection.pack_commands([("TIME",), *heads]))
         self._pushed = False
+        self._writes_when_armed = self._own_writes()
         seconds, microseconds = await self._reply(connection)
         if self._pushed:
             # Written since the last arming, perhaps also since the claim in vain.

@@ -66,7 +66,7 @@ class Worker(arq.worker.Worker):
         self.last_error: str | None = None
         self.outage = Outage()
         self.wanted = asyncio.Event()
-        self.idle = False
+        self.waits = False
         self.link = Link(lambda: self.pool, self.queues, self.worker_id, self.options, self.outage)
         self.health = Health(self)
         self.runs = Runs(self)
@@ -86,6 +86,11 @@ class Worker(arq.worker.Worker):
         self.deserialize = self.job_deserializer or _read_pickle_or_json
         self.serialize = self.job_serializer or (codec.job_serializer if self.speaks_pickle else pickle.dumps)
         self.next_keeping_s = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether it runs nothing, and waits for Redis to call."""
+        return self.waits and self.job_counter == 0
 
     async def claim(self, limit: int, ids: list[bytes] | None = None) -> Batch:
         """Claim up to `limit` due jobs and start them; raise what the connection raises."""

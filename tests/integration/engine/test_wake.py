@@ -77,6 +77,21 @@ async def test_a_freed_slot_takes_the_next_job_at_once(
             await asyncio.wait_for(started.get(), 5)
 
 
+async def test_a_worker_with_room_claims_once_for_each_call_and_not_when_a_job_ends(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
+) -> None:
+    worker = make_worker([noting], burst=False, poll_delay=30, options=SLOW)
+    async with serving(worker):
+        await is_idle(redis, worker)
+        await redis.config_resetstat()
+        for number in range(1, 11):
+            await redis.enqueue_job("note")
+            await asyncio.wait_for(started.get(), 5)
+            await eventually(lambda done=number: worker.jobs_complete == done and not worker.tasks and worker.idle)
+        counts = await command_counts(redis)
+    assert counts["hkeys"] == 10  # which only claims ask for
+
+
 async def test_an_idle_worker_costs_the_slow_poll_and_the_lease(
     redis: ArqRedis, make_worker: MakeWorker, noting: Any
 ) -> None:
