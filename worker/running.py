@@ -10,6 +10,7 @@ from collections.abc import Callable
 from jobs import handlers
 from worker.burials import tell_burial
 from worker.bursting import carry_over
+from worker.collecting import spare_what_stays
 from worker.engine.claims import Ending
 from worker.engine.gate import Gate
 from worker.engine.options import Options
@@ -30,6 +31,7 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
     A burst serves no pages.
     """
     log = logger().bind(pid=os.getpid())
+    spare_what_stays()
     log.info("worker.started", queue=settings.queue_name, max_jobs=settings.max_jobs, burst=burst)
     who = {"service.name": "noteflow-worker", "service.instance.id": f"{socket.gethostname()}:{os.getpid()}"}
     with (

@@ -18,6 +18,7 @@ from benchmarks.peers.work import Work
 from noteflow.infrastructure.queue.client import JobClient
 from noteflow.infrastructure.queue.codec import job_deserializer, job_serializer
 from noteflow.infrastructure.queue.wire import command_from
+from worker.collecting import spare_what_stays
 from worker.delivery import Delivery
 from worker.endings import Completed, Ending
 from worker.engine import Gate, Options, Worker
@@ -100,6 +101,7 @@ def _product(config: Config, work: Work, gate: Gate) -> dict[str, Any]:
         meetings_dir=Path(tempfile.gettempdir()),
         log_level="WARNING",
     )
+    spare_what_stays()
     arguments = worker_arguments(settings, noting, gate)
     start = arguments["on_startup"]
 
