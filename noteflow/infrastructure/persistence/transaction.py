@@ -14,6 +14,7 @@ from noteflow.domain.errors import UnitOfWorkFailed
 from noteflow.infrastructure.persistence.driver import Driver, driver_of, pooled_driver
 from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of, translated
 from noteflow.infrastructure.persistence.statement import Write, compose
+from noteflow.infrastructure.persistence.tracing import sql_span
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -52,7 +53,7 @@ class Transaction:
         """The rows of a query, read at once: within the transaction if there is one, without opening one."""
         await self.flush()
         async with self._careful():
-            return await (await self._driver()).fetch(sql, *values)
+            return await self._fetch(await self._driver(), sql, values)
 
     async def flush(self) -> None:
         """Send what was deferred, within the transaction."""
@@ -85,7 +86,8 @@ class Transaction:
         await self.flush()
         assert self._connection is not None
         async with self._careful():
-            await self._connection.commit()
+            with sql_span(self._engine.url, "COMMIT"):
+                await self._connection.commit()
         self._begun = self._gated = False
 
     async def rollback(self) -> None:
@@ -104,7 +106,8 @@ class Transaction:
         async with self._careful():
             connection = await self._connected()
             self._begun = True
-            return await connection.execute(statement, parameters)
+            with sql_span(self._engine.url, statement):
+                return await connection.execute(statement, parameters)
 
     async def _write_alone(self) -> None:
         if not self._deferred:
@@ -116,10 +119,10 @@ class Transaction:
         arguments = [values[name] for name in composed.names]
         async with self._careful():
             if self._connection is not None:
-                rows = await (await self._driver()).fetch(composed.sql, *arguments)
+                rows = await self._fetch(await self._driver(), composed.sql, arguments)
             else:
                 async with pooled_driver(self._engine) as driver:
-                    rows = await driver.fetch(composed.sql, *arguments)
+                    rows = await self._fetch(driver, composed.sql, arguments)
         for write in writes:
             write.written(rows[0])
 
@@ -134,6 +137,10 @@ class Transaction:
 
     async def _driver(self) -> Driver:
         return await driver_of(await self._connected())
+
+    async def _fetch(self, driver: Driver, sql: str, values: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
+        with sql_span(self._engine.url, sql):
+            return await driver.fetch(sql, *values)
 
     @asynccontextmanager
     async def _careful(self) -> AsyncIterator[None]:
