@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,26 +12,36 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+from worker.inspection.kept_pauses import Restored, restore_pauses
 
 PAGE = 5_000
 
 
-async def notice_loss(engine: AsyncEngine, redis: Redis) -> int:
-    """Have every dispatched row looked at again if Redis may have lost some; say how many.
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a Redis that may have lost its data makes necessary: so many rows are looked at again."""
+
+    jobs: int
+    pauses: Restored
+
+
+async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
+    """If Redis may have lost its data, restore the pauses, and have every dispatched row looked at again.
 
     The mark is the run id of the server that holds it. It is gone after a FLUSHALL, and another after a restart or a
-    failover, from which Redis may have come back with all, some or nothing of what it held. The rows come first: a
-    crash in between repeats them, and forgets none.
+    failover, from which Redis may have come back with all, some or nothing of what it held. The mark comes last: a
+    crash in between repeats the rest, and forgets nothing. The pauses come first, so that no job that was paused runs.
     """
     found, run_id = await _mark_and_run_id(redis)
     if found == run_id:
-        return 0
+        return None
+    pauses = await restore_pauses(engine, redis)
     doubted = await _doubt_all(engine)
     try:
         await redis.set(keys.OUTBOX_MARK, run_id)
     except REDIS_FAILURES as error:
         raise unavailable(error, "the outbox's Redis") from without_arguments(error)
-    return doubted
+    return Loss(doubted, pauses)
 
 
 async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:

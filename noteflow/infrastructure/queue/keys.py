@@ -44,8 +44,8 @@ key                         type    life                                        
 ``arq:enqueued``            hash    for ever; function → jobs put into Redis    ``enqueue.lua``, ``dispatch.lua``
 ``arq:probe``               string  a second                                    a worker's ``/readyz``, to see
                                                                                 whether it can write
-``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator
-                                    ``function:<name>`` → reason, or JSON of
+``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator; the relay of any
+                                    ``function:<name>`` → reason, or JSON of    worker, if Redis has lost it
                                     reason, actor and time
 ``arq:acts``                list    until moved to PostgreSQL; JSON, one an     an operator's command
                                     act of an operator, newest last
