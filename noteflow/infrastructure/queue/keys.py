@@ -25,6 +25,10 @@ key                         type    life                                        
                                     that were running the job                   unfinished; the end deletes it
 ``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      hand-back of a job whose function
                                     first lacked the function                   no worker here knows (yet)
+``arq:handed-back:<id>``    hash    as ``arq:retry:<id>``, also after the       hand-back at no cost; deleted
+                                    job's end; for each reason how often        when the id is enqueued anew
+                                    (``n:``), last when (``at:``, unix ms)
+                                    and by which worker (``by:``)
 ``arq:dead:letter:<id>``    hash    until replayed, dropped or moved to         ``bury.lua``, in the call that
                                     PostgreSQL                                  removes the job
 ``arq:dead:letters``        zset    for ever; member job id, score when it      as the letter
@@ -67,6 +71,7 @@ HEALTH_CHECK_SUFFIX: Final = ":health-check"
 ERRORS_PREFIX: Final = "arq:errors:"
 CRASHES_PREFIX: Final = "arq:crashes:"
 UNKNOWN_PREFIX: Final = "arq:unknown:"
+HANDED_BACK_PREFIX: Final = "arq:handed-back:"
 DEAD_LETTER_PREFIX: Final = "arq:dead:letter:"
 DEAD_LETTERS: Final = "arq:dead:letters"
 DEAD_COUNTS: Final = "arq:dead:counts"
@@ -122,6 +127,11 @@ def crashes(job_id: str) -> str:
 def unknown(job_id: str) -> str:
     """Name the key that says since when a job's function is unknown."""
     return UNKNOWN_PREFIX + job_id
+
+
+def handed_back(job_id: str) -> str:
+    """Name the key that counts how often a job was handed back, and why."""
+    return HANDED_BACK_PREFIX + job_id
 
 
 def dead_letter(job_id: str) -> str:

@@ -193,3 +193,4 @@ async def test_a_paused_queue_or_function_waits(redis: Any, make_worker: MakeWor
         await redis.delete("arq:paused")
         await eventually(lambda: sorted(ran) == ["a", "other", "other"])
     assert await redis.get("arq:retry:a") is None
+    assert int(await redis.hget("arq:handed-back:a", "n:paused")) >= 1

@@ -47,6 +47,14 @@ async def handed_back(ground: Ground) -> str:
     return job_id
 
 
+async def handed_back_for_two_reasons(ground: Ground) -> str:
+    await ground.worker()
+    job_id = await ground.enqueue(defer_by=20)
+    told = {"n:unavailable": 3, "at:unavailable": 1, "by:unavailable": WORKER, "n:drain": 1, "at:drain": 2}
+    await ground.redis.hset(f"arq:handed-back:{job_id}", mapping=told)
+    return job_id
+
+
 async def handed_back_by_an_outage(ground: Ground) -> str:
     await ground.worker(ready=False, excuses=["waiting for postgresql"])
     return await ground.enqueue(defer_by=20)
@@ -250,6 +258,8 @@ async def running_again(ground: Ground) -> str:
 async def running_after_a_crash(ground: Ground) -> str:
     job_id = await running(ground)
     await ground.redis.set(f"arq:crashes:{job_id}", 1)
+    lost = {"error": "worker.engine.losses.WorkerDied", "message": "its lease ran out", "at_ms": 1, "worker": "vm:7:ab"}
+    await ground.redis.rpush(f"arq:errors:{job_id}", msgspec.json.encode(lost))
     return job_id
 
 
@@ -347,6 +357,9 @@ async def waiting_without_postgresql(ground: Ground) -> str:
 CASES = {
     "deferred": Case("deferred", deferred, ("deferred until", "in 1 h"), "jobs retry"),
     "handed back": Case("handed_back", handed_back, ("handed back until", "others were first"), "jobs retry"),
+    "handed back for two reasons": Case(
+        "handed_back", handed_back_for_two_reasons, ("handed back 4 times (drain 1, unavailable 3), now until",), "jobs"
+    ),
     "handed back by an outage": Case("postgresql_away", handed_back_by_an_outage, ("PostgreSQL is away",), "check"),
     "next in line": Case("waiting", next_in_line, ("the next to be claimed", "20 of 20 slots"), "jobs stats"),
     "in line": Case("waiting", in_line, ("behind 3 due jobs",), "jobs stats"),
@@ -386,7 +399,9 @@ CASES = {
     ),
     "dead, no payload": Case("dead", dead_without_payload, ("had expired", "no payload is left"), "jobs dead drop"),
     "running again": Case("running", running_again, ("2 attempts failed, the last with Conc", "and again"), "jobs can"),
-    "running after a crash": Case("running", running_after_a_crash, ("1 worker died running it before",), "jobs can"),
+    "running after a crash": Case(
+        "running", running_after_a_crash, ("1 worker died running it before (vm:7:ab).",), "jobs can"
+    ),
     "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
     "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),
     "dropped": Case("dropped", dropped, ("was dropped by ada",), "jobs dead show"),

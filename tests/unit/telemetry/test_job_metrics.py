@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,22 @@ def test_a_job_that_was_stopped_lost_its_lease_and_one_that_had_ended_was_fenced
     metrics.jobs.recorded(ending(Outcome.LOST, error=error))
     assert metrics.registry.get_sample_value("noteflow_leases_lost_total") == lost
     assert metrics.registry.get_sample_value("noteflow_fenced_endings_total") == fenced
+
+
+@pytest.mark.parametrize("why", ["unavailable", "conflict", "drain", "paused", "unknown_function"])
+def test_a_job_that_was_handed_back_is_counted_by_why(why: str) -> None:
+    metrics = everything()
+    metrics.jobs.recorded(replace(ending(Outcome.HANDED_BACK), handed_back=why))
+    metrics.jobs.recorded(ending(Outcome.COMPLETE))
+    labels = {"kind": "ingest_segments", "reason": why}
+    assert metrics.registry.get_sample_value("noteflow_jobs_handed_back_total", labels) == 1
+
+
+def test_what_a_handler_says_itself_never_becomes_a_label() -> None:
+    metrics = everything()
+    metrics.jobs.recorded(replace(ending(Outcome.HANDED_BACK), handed_back="the words of somebody"))
+    returns = [family for family in metrics.registry.collect() if family.name == "noteflow_jobs_handed_back"]
+    assert sum(sample.value for sample in returns[0].samples if sample.name.endswith("_total")) == 0
 
 
 def test_crashes_are_counted_once_when_the_job_ends_and_not_with_each_claim() -> None:

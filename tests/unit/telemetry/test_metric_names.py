@@ -16,6 +16,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 LABELS = {
     "noteflow_jobs_started": "kind",
     "noteflow_jobs_finished": "kind, outcome",
+    "noteflow_jobs_handed_back": "kind, reason",
     "noteflow_attempts": "kind, reason",
     "noteflow_attempt_duration_seconds": "kind",
     "noteflow_job_duration_seconds": "kind",

@@ -1,9 +1,10 @@
 -- Put claimed jobs back into their queues, to run again: at their old place, or after a delay.
 --
 -- KEYS   the queues
--- ARGV   eight a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
---        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown)
--- writes the queues, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, the life of arq:job:<id>;
+-- ARGV   nine a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
+--        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown),
+--        why at no cost ('' if the try counts)
+-- writes the queues, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, arq:handed-back:<id>, the life of arq:job:<id>;
 --        deletes arq:in-progress:<id>
 --
 -- returns one number a job: 1 put back, 0 not ours any more, nothing done, 3 the grace is over, nothing done
@@ -34,9 +35,9 @@ local function grace_over(id, grace)
   return type(since) ~= 'string' or now - tonumber(since) >= tonumber(grace)
 end
 
-for i = 1, #ARGV, 8 do
+for i = 1, #ARGV, 9 do
   local queue, id, token, tries = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-  local delay, score, failure, grace = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+  local delay, score, failure, grace, why = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
   if not ours(queue, id, token) then
     answers[#answers + 1] = 0
   elseif grace_over(id, grace) then
@@ -52,6 +53,12 @@ for i = 1, #ARGV, 8 do
       local key = 'arq:errors:' .. id
       redis.pcall('RPUSH', key, failure)
       redis.pcall('LTRIM', key, -ERRORS_KEPT, -1)
+      redis.call('EXPIRE', key, RETRY_LIFE_S)
+    end
+    if why ~= '' then
+      local key = 'arq:handed-back:' .. id
+      redis.pcall('HINCRBY', key, 'n:' .. why, 1)
+      redis.pcall('HSET', key, 'at:' .. why, now, 'by:' .. why, string.match(token, '^(.*):%d+$') or token)
       redis.call('EXPIRE', key, RETRY_LIFE_S)
     end
     local due = delay == '' and tonumber(score) or now + tonumber(delay)
