@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,8 +38,10 @@ async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
         return None
     pauses = await restore_pauses(engine, redis)
     doubted = await _doubt_all(engine)
+    is_loss = found is not None or bool(doubted or pauses)
+    call: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
     try:
-        await redis.set(keys.OUTBOX_MARK, run_id)
+        await call("EVAL", _LEAVE_MARK, 2, keys.OUTBOX_MARK, keys.OUTBOX_LOST, run_id, doubted, int(is_loss))
     except REDIS_FAILURES as error:
         raise unavailable(error, "the outbox's Redis") from without_arguments(error)
     return Loss(doubted, pauses)
@@ -73,6 +76,22 @@ async def _doubt_all(engine: AsyncEngine) -> int:
         doubted += page
     return doubted
 
+
+# Several relays may notice at once, and share the rows between them. An hour is for whoever asks what has happened.
+_LEAVE_MARK = """
+    local before = redis.call('GET', KEYS[1])
+    redis.call('SET', KEYS[1], ARGV[1])
+    if ARGV[3] == '0' then
+      return
+    end
+    local now = redis.call('TIME')
+    if before ~= ARGV[1] then
+      redis.call('DEL', KEYS[2])
+    end
+    redis.call('HSETNX', KEYS[2], 'at', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
+    redis.call('HINCRBY', KEYS[2], 'jobs', ARGV[2])
+    redis.call('EXPIRE', KEYS[2], 3600)
+"""
 
 # All get one moment, so that they are dispatched in the order in which they were asked for.
 _DOUBT = """

@@ -45,6 +45,9 @@ key                         type    life                                        
 ``arq:outbox:mark``         string  for ever; the run id of the Redis it was    the relay of any worker
                                     left in: another, or none, says that
                                     jobs may have been lost
+``arq:outbox:lost``         hash    an hour; ``at`` (unix ms) a relay noticed   as the mark
+                                    that Redis had lost data, ``jobs`` of the
+                                    outbox looked at again since
 ``arq:enqueued``            hash    for ever; function → jobs put into Redis    ``enqueue.lua``, ``dispatch.lua``
 ``arq:probe``               string  a second                                    a worker's ``/readyz``, to see
                                                                                 whether it can write
@@ -84,6 +87,7 @@ ACTS: Final = "arq:acts"
 ENQUEUED: Final = "arq:enqueued"
 PROBE: Final = "arq:probe"
 OUTBOX_MARK: Final = "arq:outbox:mark"
+OUTBOX_LOST: Final = "arq:outbox:lost"
 
 RETRY_LIFE_S: Final = 88_400
 """Arq's own figure for the life of ``arq:retry:<id>``, kept so that mixed fleets agree."""

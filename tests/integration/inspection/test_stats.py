@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
 from worker.inspection import pausing
+from worker.inspection.loss import RedisLoss
 from worker.inspection.sources import RedisAway
 from worker.inspection.stats import read_stats
+from worker.outbox.dispatching import dispatch_due
+from worker.outbox.epoch import notice_loss
 
 
 async def test_each_state_is_counted_where_it_is(ground: Ground) -> None:
@@ -71,6 +75,38 @@ async def test_a_pause_and_its_queue_are_shown_though_nobody_serves_it(ground: G
     await pausing.pause(ground.sources, "queue", "other", reason="quiet", actor="ada")
     stats = await read_stats(ground.sources)
     assert [(queue.queue, queue.paused) for queue in stats.queues] == [("arq:queue", None), ("other", "quiet")]
+
+
+async def test_an_emptied_redis_is_told_from_then_on_until_an_hour_after_a_relay_has_noticed(ground: Ground) -> None:
+    for number in range(3):
+        await ground.ask_for(ground.ingestion(number))
+    await notice_loss(ground.sources.engine, ground.redis)
+    await dispatch_due(ground.sources.engine, Dispatcher(ground.redis))
+    assert (await read_stats(ground.sources)).redis_lost is None
+
+    await ground.redis.flushall()
+    assert (await read_stats(ground.sources)).redis_lost == RedisLoss(False, None, jobs=3, left=3)
+
+    loss = await notice_loss(ground.sources.engine, ground.redis)
+    assert loss is not None
+    told = (await read_stats(ground.sources)).redis_lost
+    assert told is not None
+    assert (told.noticed_at is not None, told.jobs, told.left) == (True, 3, 3)
+    await dispatch_due(ground.sources.engine, Dispatcher(ground.redis))
+    told = (await read_stats(ground.sources)).redis_lost
+    assert told is not None
+    assert (told.jobs, told.left) == (3, 0)
+    assert 0 < await ground.redis.ttl("arq:outbox:lost") <= 3600
+
+    await ground.redis.set("arq:outbox:mark", "the run id of another")
+    told = (await read_stats(ground.sources)).redis_lost
+    assert told == RedisLoss(True, None, jobs=3, left=3)
+
+
+async def test_a_new_redis_has_lost_nothing(ground: Ground) -> None:
+    assert (await read_stats(ground.sources)).redis_lost is None
+    await notice_loss(ground.sources.engine, ground.redis)
+    assert (await read_stats(ground.sources)).redis_lost is None
 
 
 async def test_a_thousand_waiting_jobs_cost_no_command_more_than_ten(ground: Ground) -> None:
