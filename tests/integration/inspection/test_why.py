@@ -18,6 +18,7 @@ from worker.inspection import pausing
 from worker.inspection.job import read_job
 from worker.inspection.steering import Steering, Verb
 from worker.inspection.why import Why, why
+from worker.outbox.epoch import notice_loss
 
 UNREADABLE = "the body cannot be read: neither JSON, msgpack nor a pickle: begins with byte 00"
 MALFORMED = "et: the time of enqueueing must be in unix milliseconds"
@@ -330,6 +331,15 @@ async def aborted(ground: Ground) -> str:
     return await with_result(ground, False, asyncio.CancelledError())
 
 
+async def lost_with_redis(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await notice_loss(ground.sources.engine, ground.redis)
+    await ground.redis.flushall()
+    await ground.redis.set("arq:outbox:mark", "another")
+    await notice_loss(ground.sources.engine, ground.redis)
+    return job_id
+
+
 async def unknown(ground: Ground) -> str:
     return "never-heard-of"
 
@@ -415,6 +425,7 @@ CASES = {
     "failed": Case("failed", failed, ("failed at", "ValueError"), "jobs dead ls"),
     "aborted": Case("aborted", aborted, ("was aborted at",), None),
     "only its result": Case("applied", ended, ("ended at", "PostgreSQL is away"), None),
+    "lost with redis": Case("unknown", lost_with_redis, ("or Redis lost it", "say it again if in doubt"), None),
     "unknown": Case("unknown", unknown, ("never enqueued, or it ended and was pruned",), None),
     "unknown, no postgresql": Case("unknown", unknown_without_postgresql, ("which PostgreSQL would tell",), None),
     "unknown, no redis": Case("unknown", unknown_without_redis, ("does not answer", "cannot be told"), None),

@@ -59,9 +59,12 @@ def _lost(loss: RedisLoss, now: datetime | None) -> str:
     jobs = count(loss.jobs, "job")
     if loss.noticed_at is None:
         what = "was restarted, or is another" if loss.restarted else "was emptied"
-        return f"Redis {what}, and no worker has noticed yet: the next puts back what is missing of {jobs}"
+        return (
+            f"Redis {what}, and no worker has noticed yet: the next puts back what is missing of {jobs} of the outbox"
+        )
     ago = span((now - loss.noticed_at).total_seconds()) if now else "some time"
-    return f"Redis was emptied, restarted or replaced {ago} ago: {jobs} looked at again, {loss.left:,} still to be"
+    done = f"{jobs} of the outbox looked at again, {loss.left:,} still to be"
+    return f"Redis was emptied, restarted or replaced {ago} ago: {done}; others may be gone"
 
 
 def _queues(depths: list[QueueDepth]) -> Table:
