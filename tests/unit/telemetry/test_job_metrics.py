@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from jobs import handlers
+from noteflow.domain.outcomes import AlreadyApplied, Applied, Superseded
 from tests.unit.telemetry.registry import everything
+from worker.delivery import Delivery
+from worker.endings import Completed
 from worker.engine.claims import Ending, Outcome
+from worker.telemetry.jobs import JobMetrics
+from worker.telemetry.registry import new_registry
 
 
 def ending(outcome: Outcome, *, crashes: int = 0, error: BaseException | None = None) -> Ending:
@@ -49,6 +56,24 @@ def test_crashes_are_counted_once_when_the_job_ends_and_not_with_each_claim() ->
         metrics.jobs.recorded(ending(outcome, crashes=2))
     labels = {"kind": "ingest_segments"}
     assert metrics.registry.get_sample_value("noteflow_job_crashes_total", labels) == 2
+
+
+def test_the_lag_runs_from_enqueueing_to_the_commit_however_late_the_speech_was() -> None:
+    metrics = JobMetrics(registry := new_registry(), handlers(), now_s=lambda: 107.5)
+    segments = [{"segment_id": 1, "text": "x", "start_time": 0.0, "end_time": 3_600.0}]
+    delivery = Delivery(
+        "j", "ingest_segments", (), {"meeting_id": "m", "segments": segments}, number=3, queue="q", worker="w",
+        enqueued_at=datetime.fromtimestamp(100, UTC), body=_no_body,
+    )  # fmt: skip
+    for outcome in (Applied(), AlreadyApplied(), Superseded()):
+        metrics.ended(delivery, Completed(outcome))
+    labels = {"kind": "ingest_segments"}
+    assert registry.get_sample_value("noteflow_freshness_lag_seconds_sum", labels) == 7.5
+    assert registry.get_sample_value("noteflow_freshness_lag_seconds_count", labels) == 1
+
+
+async def _no_body() -> bytes | None:
+    return None
 
 
 def test_the_duration_of_a_claim_is_in_seconds_and_never_negative() -> None:

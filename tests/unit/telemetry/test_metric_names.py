@@ -26,6 +26,7 @@ LABELS = {
     "noteflow_queue_jobs": "queue, state",
     "noteflow_queue_oldest_due_age_seconds": "queue",
     "noteflow_queue_paused": "queue",
+    "noteflow_kind_paused": "kind",
     "noteflow_parked_jobs": "queue",
     "noteflow_dead_letters": "queue",
     "noteflow_dead_letter_events": "event",
