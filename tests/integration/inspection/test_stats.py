@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
 from worker.inspection import pausing
+from worker.inspection.checks.finding import Verdict
+from worker.inspection.checks.fit import check_clocks
 from worker.inspection.loss import RedisLoss
-from worker.inspection.sources import RedisAway
+from worker.inspection.sources import RedisAway, Sources
 from worker.inspection.stats import read_stats
 from worker.outbox.dispatching import dispatch_due
 from worker.outbox.epoch import notice_loss
@@ -53,6 +57,39 @@ async def test_rates_and_meetings_come_from_the_ledger(ground: Ground) -> None:
     assert stats.meetings.freshest is not None
     assert stats.meetings.freshest.meeting_id == fresh
     assert stats.meetings.freshest.lag_s == pytest.approx(2.0, abs=1.0)
+
+
+async def test_of_several_open_meetings_the_freshest_and_the_stalest_are_named(ground: Ground) -> None:
+    meetings = []
+    for number in range(3):
+        ground.meeting = MeetingId(uuid4())
+        meetings.append(await ground.store_meeting("RECORDING"))
+        await ground.store_ending(f"job-{number}")
+        ago = "UPDATE job_ledger SET committed_at = now() - make_interval(mins => :ago) WHERE job_id = :job"
+        await ground.sql(ago, ago=30 - 10 * number, job=f"job-{number}")
+    stats = await read_stats(ground.sources)
+    assert stats.meetings is not None
+    assert (stats.meetings.freshest and stats.meetings.freshest.meeting_id) == meetings[2]
+    assert (stats.meetings.stalest and stats.meetings.stalest.meeting_id) == meetings[0]
+    assert stats.meetings.stalest
+    assert stats.meetings.stalest.age_s == pytest.approx(1_800, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "verdict"), [(0, Verdict.OK), (-2_000, Verdict.WARNING), (3_600_000, Verdict.ERROR)]
+)
+async def test_check_compares_the_clocks(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, ahead_ms: int, verdict: Verdict
+) -> None:
+    true = Sources.now_ms
+
+    async def shifted(sources: Sources) -> int:
+        return await true(sources) + ahead_ms
+
+    monkeypatch.setattr(Sources, "now_ms", shifted)
+    redis, postgresql = await check_clocks(ground.sources)
+    assert (redis.subject, redis.verdict) == ("clock of redis", verdict)
+    assert (postgresql.subject, postgresql.verdict) == ("clock of postgresql", Verdict.OK)
 
 
 async def test_without_postgresql_the_queues_are_counted_and_it_is_said(ground: Ground) -> None:

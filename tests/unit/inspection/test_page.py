@@ -16,13 +16,15 @@ from worker.inspection.checks import Finding
 from worker.inspection.depths import QueueDepth
 from worker.inspection.endings import EndingTold
 from worker.inspection.fleet import Fleet, WorkerRecord
-from worker.inspection.footprint import Footprint
+from worker.inspection.footprint import Footprint, HandedBack, KeptResult, Lease, Place
 from worker.inspection.job import JobFacts, LedgerRow, OutboxRow
-from worker.inspection.letters import Letter
+from worker.inspection.letters import AttemptTold, Letter
 from worker.inspection.listing import JobRow, Listing
+from worker.inspection.loss import RedisLoss
 from worker.inspection.meeting import Batches, MeetingView
+from worker.inspection.pauses import Pause
 from worker.inspection.payloads import Envelope
-from worker.inspection.records import Meetings, Rates
+from worker.inspection.records import MeetingFreshness, Meetings, Rates
 from worker.inspection.stats import FleetSummary, Stats
 from worker.inspection.why import Why
 
@@ -31,13 +33,21 @@ MODELS: dict[str, Any] = {
     "stats, top": Stats,
     "… queues[]": QueueDepth,
     "… workers": FleetSummary,
+    "… redis_lost": RedisLoss,
+    "… pauses[]": Pause,
     "… rates": Rates,
     "… meetings": Meetings,
+    "… … freshest, stalest": MeetingFreshness,
     "ls, dead ls": Listing,
     "… rows[]": JobRow,
     "why": Why,
     "show": JobFacts,
     "… footprint": Footprint,
+    "… … place": Place,
+    "… … lease": Lease,
+    "… … result": KeptResult,
+    "… … attempts[], also of letters": AttemptTold,
+    "… … handed_back[]": HandedBack,
     "… envelope": Envelope,
     "… ledger[]": LedgerRow,
     "… outbox": OutboxRow,
