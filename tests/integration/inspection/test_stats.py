@@ -61,16 +61,16 @@ async def test_rates_and_meetings_come_from_the_ledger(ground: Ground) -> None:
 
 async def test_of_several_open_meetings_the_freshest_and_the_stalest_are_named(ground: Ground) -> None:
     meetings = []
-    for number in range(3):
+    for number, ago_min in enumerate((10, 30, 20)):
         ground.meeting = MeetingId(uuid4())
         meetings.append(await ground.store_meeting("RECORDING"))
         await ground.store_ending(f"job-{number}")
         ago = "UPDATE job_ledger SET committed_at = now() - make_interval(mins => :ago) WHERE job_id = :job"
-        await ground.sql(ago, ago=30 - 10 * number, job=f"job-{number}")
+        await ground.sql(ago, ago=ago_min, job=f"job-{number}")
     stats = await read_stats(ground.sources)
     assert stats.meetings is not None
-    assert (stats.meetings.freshest and stats.meetings.freshest.meeting_id) == meetings[2]
-    assert (stats.meetings.stalest and stats.meetings.stalest.meeting_id) == meetings[0]
+    assert (stats.meetings.freshest and stats.meetings.freshest.meeting_id) == meetings[0]
+    assert (stats.meetings.stalest and stats.meetings.stalest.meeting_id) == meetings[1]
     assert stats.meetings.stalest
     assert stats.meetings.stalest.age_s == pytest.approx(1_800, abs=60)
 
