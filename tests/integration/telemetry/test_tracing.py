@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from redis.asyncio import Redis
 from sqlalchemy import make_url
+from structlog.testing import capture_logs
 
 from noteflow.domain.commands import ChangeMeetingState, IngestSegments
 from noteflow.domain.entities import Meeting, Segment
@@ -79,7 +80,10 @@ async def test_one_trace_leads_from_enqueue_through_the_worker_to_the_commit(
     async with JobClient.from_url(redis_url) as jobs:
         with TRACER.start_as_current_span("request"):
             answer = await jobs.enqueue(batch(meeting))
-    await burst()
+    with capture_logs() as lines:
+        await burst()
+    trace_id = f"{named(spans, 'request').context.trace_id:032x}"
+    assert {line["trace"] for line in lines if line["event"].startswith("job.")} == {trace_id}
 
     assert chain(spans) == ["request", "send arq:queue", "process arq:queue", "attempt", "commit", STORES]
     send, process = named(spans, "send arq:queue"), named(spans, "process arq:queue")
