@@ -5,6 +5,7 @@ Workers obey `arq:paused` in Redis. When Redis has lost it, or came back with an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from worker.inspection.sources import Sources
 
 _ONE_AT_A_TIME = 5018278
 """Of PostgreSQL's advisory locks: while somebody restores, nobody pauses or resumes, so that no pause comes back."""
+
+
+PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,17 @@ async def _apply(store: Any, acts: Sequence[Row[Any]]) -> Restored:
 async def steering_alone(sources: Sources, target: str) -> AsyncIterator[Row[Any] | None]:
     """Pause or resume while nobody restores; gives the target's latest act, None if there is none.
 
-    While PostgreSQL is away nobody is kept out and nothing is known; `postgresql_problem` then says why.
+    While PostgreSQL is away, or does not answer within `PATIENCE_S`, nobody is kept out and nothing is known: workers
+    obey Redis, which must not wait for it. `postgresql_problem` then says why.
     """
     connection: AsyncConnection | None = None
     latest = None
     try:
         with translated():
-            connection = await sources.engine.connect()
-            await _lock(connection)
-            latest = (await connection.execute(text(_LATEST), {"target": target})).one_or_none()
+            async with asyncio.timeout(PATIENCE_S):
+                connection = await sources.engine.connect()
+                await _lock(connection)
+                latest = (await connection.execute(text(_LATEST), {"target": target})).one_or_none()
     except (NoteflowError, SQLAlchemyError) as error:
         sources.postgresql_problem = str(error) if isinstance(error, NoteflowError) else type(error).__name__
     try:

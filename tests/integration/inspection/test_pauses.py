@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
@@ -129,6 +130,18 @@ async def test_while_postgresql_is_away_redis_alone_keeps_a_pause_and_tells_it_l
     assert not await restore(ground)  # which tells PostgreSQL what Redis was told
     await ground.redis.flushall()
     assert await restore(ground) == Restored(paused=1)
+
+
+async def test_a_relay_that_hangs_while_it_restores_keeps_nobody_from_pausing(ground: Ground) -> None:
+    async with ground.sources.engine.connect() as hanging:
+        await hanging.execute(text("SELECT pg_advisory_lock(5018278)"))
+        await pause(ground)
+        assert [pause.reason for pause in await pauses(ground)] == ["a drill"]
+        assert ground.sources.postgresql_problem == "PostgreSQL did not answer in time"
+        await hanging.execute(text("SELECT pg_advisory_unlock(5018278)"))
+    ground.sources.postgresql_problem = None
+    assert await resume(ground)
+    assert ground.sources.postgresql_problem is None
 
 
 async def test_an_act_that_no_command_wrote_holds_up_nobody(ground: Ground) -> None:

@@ -73,3 +73,13 @@ def test_the_page_has_the_names_of_every_answer(command: str) -> None:
 def test_the_page_names_every_command() -> None:
     commands = get_command(create_jobs_app()).commands  # type: ignore[attr-defined]  # a group's
     assert [name for name in commands if f"jobs {name}" not in PAGE and f"`{name}`" not in PAGE] == []
+
+
+def test_every_command_answers_programs_too() -> None:
+    group: Any = get_command(create_jobs_app())
+    commands = {**group.commands, **{f"dead {name}": each for name, each in group.commands["dead"].commands.items()}}
+    del commands["dead"]
+    lacking = [
+        name for name, each in commands.items() if not any("--json" in parameter.opts for parameter in each.params)
+    ]
+    assert lacking == []
