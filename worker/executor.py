@@ -65,18 +65,19 @@ class Executor:
 
     async def _carry_out(self, story: Story, command: Command) -> Outcome:
         digest = digest_of(command)
-        async for attempt in self.policy.attempts(story.history, before_pause=story.tell_again):
-            with attempt:
-                story.begin_attempt()
-                try:
-                    with self.spans.attempt(story.attempt):
-                        return await self._attempt(story, command, _identity(story, command, digest))
-                except Exception as error:
-                    story.note_failure(error)
-                    if failure_of(error) is Failure.UNAVAILABLE:
-                        self.on_unavailable()
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+
+        async def attempt() -> Outcome:
+            story.begin_attempt()
+            try:
+                with self.spans.attempt(story.attempt):
+                    return await self._attempt(story, command, _identity(story, command, digest))
+            except Exception as error:
+                story.note_failure(error)
+                if failure_of(error) is Failure.UNAVAILABLE:
+                    self.on_unavailable()
+                raise
+
+        return await self.policy.persist(attempt, story.history, before_pause=story.tell_again)
 
     async def _attempt(self, story: Story, command: Command, job: JobIdentity) -> Outcome:
         handler = self.handlers[command.function]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity import AsyncRetrying, retry_if_exception
 
 from noteflow.domain.errors import ConcurrencyConflict, MeetingNotFound, Refused, Unavailable
+
+T = TypeVar("T")
 
 
 class Failure(StrEnum):
@@ -81,16 +85,33 @@ class RetryPolicy:
         ceiling = min(2.0, 0.1 * 2 ** min(history.count(latest) - 1, 8))
         return self.uniform(0.01, ceiling)
 
-    def attempts(self, history: History, *, before_pause: Callable[[float], None]) -> AsyncRetrying:
-        """The attempts of one claim. Each claim needs its own: a shared `AsyncRetrying` counts for all its users."""
+    async def persist(
+        self, attempt: Callable[[], Awaitable[T]], history: History, *, before_pause: Callable[[float], None]
+    ) -> T:
+        """What the first attempt that succeeds returns, or the error of the last one.
 
-        def stop(state: RetryCallState) -> bool:
-            return self.is_spent(history, state.seconds_since_start or 0.0)
+        `attempt` notes its failures in `history`. Hardly one fails, so the first is simply made; tenacity opens those
+        that follow it, and is told of the first as of its own.
+        """
+        began_s = time.monotonic()
+        try:
+            return await attempt()
+        except Exception as error:
+            failed: Exception | None = error
 
-        return AsyncRetrying(
+        async def again() -> T:
+            nonlocal failed
+            if failed is not None:
+                error, failed = failed, None
+                raise error
+            return await attempt()
+
+        # Each claim needs its own: a shared `AsyncRetrying` counts for all its users.
+        retrying = AsyncRetrying(
             retry=retry_if_exception(self.is_curable),
-            stop=stop,
+            stop=lambda _: self.is_spent(history, time.monotonic() - began_s),
             wait=lambda _: self.pause_s(history),
             before_sleep=lambda state: before_pause(state.upcoming_sleep),
             reraise=True,
         )
+        return await retrying(again)

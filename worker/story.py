@@ -42,13 +42,11 @@ class Story:
             "trace": trace_id_in(self.delivery.kwargs),
         }
         about(self._ids)
-        self.log = self.log.bind(**self._ids)
         self.observer.started(self.delivery)
 
     def concerns(self, meeting_id: object) -> None:
         """Name the meeting on every line from here on."""
         self._ids["meeting"] = str(meeting_id)
-        self.log = self.log.bind(meeting=str(meeting_id))
 
     def begin_attempt(self) -> None:
         """Another attempt begins."""
@@ -67,11 +65,11 @@ class Story:
         """The attempt failed, and another follows after a pause."""
         latest = self.history.failures[-1]
         tell = self.log.warning if latest is Failure.BUG else self.log.info
-        tell(f"attempt.{latest}", outcome="again", pause_ms=round(pause_s * 1000), **self._attempt_fields())
+        tell(f"attempt.{latest}", outcome="again", pause_ms=round(pause_s * 1000), **self._fields())
 
     def tell(self, ending: Ending, error: Exception | None) -> None:
         """The claim ended."""
-        fields = self._attempt_fields()
+        fields = self._fields()
         if isinstance(ending, Completed | Parked):
             self.observer.attempted(self.delivery.function, "succeeded", time.monotonic() - self._began_at)
         self.observer.ended(self.delivery, ending)
@@ -94,9 +92,9 @@ class Story:
     def _elapsed_ms(self) -> float:
         return round((time.monotonic() - self._began_at) * 1000, 1)
 
-    def _attempt_fields(self) -> dict[str, object]:
+    def _fields(self) -> dict[str, object]:
         latest = {"error": self.errors[-1].error} if self.errors and self.errors[-1].attempt == self.attempt else {}
-        return {"attempt": self.attempt, "ms": self._elapsed_ms, **latest}
+        return {**self._ids, "ms": self._elapsed_ms, **latest}
 
 
 def place_of(error: BaseException) -> str | None:

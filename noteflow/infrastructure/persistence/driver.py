@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import StorageUnavailable
+from noteflow.infrastructure.persistence.engine import checked_out
 from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of
 
 
@@ -44,7 +45,7 @@ async def driver_of(connection: AsyncConnection) -> Driver:
 @asynccontextmanager
 async def pooled_driver(engine: AsyncEngine) -> AsyncIterator[Driver]:
     """A connection for as long as it is needed."""
-    pooled = await engine.raw_connection()
+    pooled = await checked_out(engine)
     try:
         yield Driver(pooled)
     finally:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InvalidatePoolError, MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+from sqlalchemy.util.concurrency import in_greenlet
 
 from noteflow.infrastructure.persistence.urls import normalise_database_url
 
@@ -51,7 +54,18 @@ def create_engine(
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    if not pool_pre_ping:
+        event.listen(engine.sync_engine, "do_connect", _refuse_to_connect_at_once)
     return engine
+
+
+async def checked_out(engine: AsyncEngine) -> PoolProxiedConnection:
+    """A connection out of the pool. One that rests there is taken at once: being able to wait costs four times that."""
+    pool = engine.sync_engine.pool
+    if isinstance(pool, QueuePool) and pool.checkedin() and _lets_go_at_once(engine):
+        with suppress(MissingGreenlet):  # it was closed while it rested, and a new one has to be waited for
+            return engine.sync_engine.raw_connection()
+    return await engine.raw_connection()
 
 
 def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
@@ -68,3 +82,14 @@ def _refuse_closed(dbapi_connection: Any, _entry: ConnectionPoolEntry, _fairy: o
     # where one connection was closed the others of its age were too.
     if dbapi_connection.driver_connection.is_closed():
         raise InvalidatePoolError
+
+
+def _refuse_to_connect_at_once(*_: object) -> None:
+    if not in_greenlet():
+        raise MissingGreenlet("connecting has to be waited for")
+
+
+def _lets_go_at_once(engine: AsyncEngine) -> bool:
+    # Nothing that must be awaited happens on the way out of the pool, as a ping would; and where a connection must be
+    # made after all, our listener says so before half of one is, which nobody would await.
+    return event.contains(engine.sync_engine, "do_connect", _refuse_to_connect_at_once)

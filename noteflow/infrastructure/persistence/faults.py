@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
@@ -46,13 +47,16 @@ def translated() -> Iterator[None]:
     """Raise our own error, with the driver's as its cause, in place of the driver's. Others pass unchanged."""
     try:
         yield
-    except NoteflowError:
-        raise
     except Exception as error:
-        ours = translation_of(error)
-        if ours is None:
-            raise
-        raise ours from error
+        raise_translated(error)
+
+
+def raise_translated(error: BaseException) -> NoReturn:
+    """Raise our own error, with the driver's as its cause, if `error` is a driver's; else `error` itself."""
+    ours = translation_of(error) if isinstance(error, Exception) and not isinstance(error, NoteflowError) else None
+    if ours is None:
+        raise error
+    raise ours from error
 
 
 def translation_of(error: BaseException) -> NoteflowError | None:

@@ -1,25 +1,24 @@
-"""Many segments as one write."""
+"""Many segments of a meeting as one write."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, ClassVar
-from uuid import UUID
 
 import msgspec
 
 from noteflow.domain.entities import Segment
 from noteflow.domain.ports import Tally
+from noteflow.domain.value_objects import MeetingId
 
 
 class SegmentBatch:
-    """Segments waiting to be stored, each at most once, and the tally of those that were.
+    """Segments of one meeting waiting to be stored, each at most once, and the tally of all that were.
 
     `segment_replaces` (of the migrations) compares with the row as it is at that moment, under its lock: a lower
     revision is left alone, equal content too, and other content of the same revision ends the statement with nothing
     stored. `xmax` is zero in a row that was inserted. Rows go in the order of their keys, so that two batches cannot
-    deadlock. They travel as one JSON text: measured beside ten arrays, it takes the worker half the time.
+    deadlock. They travel as one JSON text: measured beside nine arrays, server and worker together take a tenth less.
     """
 
     rank: ClassVar[int] = 30
@@ -27,11 +26,10 @@ class SegmentBatch:
         written AS (
             INSERT INTO segments AS stored (meeting_id, segment_id, revision, start_time, end_time, text, words,
                                             speaker, language, confidence, late)
-            SELECT batch.meeting_id, segment_id, coalesce(revision, 0), start_time, end_time, text, words,
+            SELECT CAST(:meeting AS uuid), segment_id, coalesce(revision, 0), start_time, end_time, text, words,
                    speaker, language, confidence,
-                   coalesce((SELECT state = 'COMPLETED' FROM meetings WHERE id = batch.meeting_id), false)
-            FROM json_to_recordset(CAST(:batches AS json)) AS batch (meeting_id uuid, segments json),
-                 json_to_recordset(batch.segments)
+                   coalesce((SELECT state = 'COMPLETED' FROM meetings WHERE id = CAST(:meeting AS uuid)), false)
+            FROM json_to_recordset(CAST(:segments AS json))
                  AS given (segment_id int, revision int, start_time float8, end_time float8, text text, words jsonb,
                            speaker text, language text, confidence float8)
             WHERE {gate}
@@ -49,12 +47,17 @@ class SegmentBatch:
 
     def __init__(self) -> None:
         self.tally = Tally()
-        self._waiting: defaultdict[UUID, dict[int, Segment]] = defaultdict(dict)
+        self._meeting_id: MeetingId | None = None
+        self._waiting: dict[int, Segment] = {}
         self._sent = 0
 
     def collect(self, segment: Segment) -> bool:
-        """Let it wait for the statement; False if it waits already, in whatever revision."""
-        return self._waiting[segment.meeting_id].setdefault(segment.segment_id, segment) is segment
+        """Let it wait for the statement; False if it waits already, in whatever revision, or another meeting's do."""
+        if not self._waiting:
+            self._meeting_id = segment.meeting_id
+        elif segment.meeting_id != self._meeting_id:
+            return False
+        return self._waiting.setdefault(segment.segment_id, segment) is segment
 
     def forget(self) -> None:
         """Let nothing wait any more."""
@@ -62,13 +65,10 @@ class SegmentBatch:
 
     def values(self) -> Mapping[str, Any]:
         """All that waits, as one JSON text. Collecting begins anew."""
-        batches = [
-            {"meeting_id": meeting_id, "segments": [_record(batch[segment_id]) for segment_id in sorted(batch)]}
-            for meeting_id, batch in sorted(self._waiting.items())
-        ]
-        self._sent = sum(map(len, self._waiting.values()))
+        records = [_record(self._waiting[segment_id]) for segment_id in sorted(self._waiting)]
+        self._sent = len(records)
         self._waiting.clear()
-        return {"batches": msgspec.json.encode(batches).decode()}
+        return {"meeting": self._meeting_id, "segments": msgspec.json.encode(records).decode()}
 
     def written(self, row: Mapping[str, Any]) -> None:
         """Add what the statement stored to the tally."""

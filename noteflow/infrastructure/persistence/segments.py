@@ -20,8 +20,8 @@ from noteflow.infrastructure.persistence.transaction import Transaction
 class SegmentRepository:
     """The segments of one unit of work.
 
-    What is added is stored together, by one statement, when the unit commits or reads. There it may turn out that the
-    meeting does not exist (MeetingNotFound) or that a segment contradicts the stored one (ConflictingContent).
+    What is added is stored together, by one statement a meeting, when the unit commits or reads. There it may turn out
+    that the meeting does not exist (MeetingNotFound) or that a segment contradicts the stored one (ConflictingContent).
     """
 
     def __init__(self, transaction: Transaction, job_id: str | None) -> None:
@@ -49,7 +49,8 @@ class SegmentRepository:
             if segment.meeting_id is not meeting_id and segment.meeting_id != meeting_id:
                 raise InvalidValue(f"segments[{place}].meeting_id", f"must be {meeting_id}")
             if not self._batch.collect(segment):
-                await self._transaction.flush()  # one statement cannot meet the same segment twice
+                # One statement stores segments of one meeting, and cannot meet the same segment twice.
+                await self._transaction.flush()
                 self._batch.collect(segment)
             self._transaction.defer(self._batch)
         if number is not None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from sqlalchemy import CursorResult, Executable
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import UnitOfWorkFailed
-from noteflow.infrastructure.persistence.driver import Driver, driver_of, pooled_driver
-from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of, translated
+from noteflow.infrastructure.persistence.driver import driver_of, pooled_driver
+from noteflow.infrastructure.persistence.faults import READ_ONLY, raise_translated, sqlstate_of, translated
 from noteflow.infrastructure.persistence.statement import Write, compose
 from noteflow.infrastructure.persistence.tracing import sql_span
 
@@ -52,8 +51,7 @@ class Transaction:
     async def glance(self, sql: str, *values: Any) -> Sequence[Mapping[str, Any]]:
         """The rows of a query, read at once: within the transaction if there is one, without opening one."""
         await self.flush()
-        async with self._careful():
-            return await self._fetch(await self._driver(), sql, values)
+        return await self._fetch(sql, *values)
 
     async def flush(self) -> None:
         """Send what was deferred, within the transaction."""
@@ -85,9 +83,11 @@ class Transaction:
             return
         await self.flush()
         assert self._connection is not None
-        async with self._careful():
+        try:
             with sql_span(self._engine.url, "COMMIT"):
                 await self._connection.commit()
+        except BaseException as error:
+            await self._fail(error)
         self._begun = self._gated = False
 
     async def rollback(self) -> None:
@@ -103,11 +103,13 @@ class Transaction:
 
     async def _execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
         self._check()
-        async with self._careful():
+        try:
             connection = await self._connected()
             self._begun = True
             with sql_span(self._engine.url, statement):
                 return await connection.execute(statement, parameters)
+        except BaseException as error:
+            await self._fail(error)
 
     async def _write_alone(self) -> None:
         if not self._deferred:
@@ -116,13 +118,7 @@ class Transaction:
         composed = compose(writes, gated=self._gated)
         self._gated = False
         values = {name: value for write in writes for name, value in write.values().items()}
-        arguments = [values[name] for name in composed.names]
-        async with self._careful():
-            if self._connection is not None:
-                rows = await self._fetch(await self._driver(), composed.sql, arguments)
-            else:
-                async with pooled_driver(self._engine) as driver:
-                    rows = await self._fetch(driver, composed.sql, arguments)
+        rows = await self._fetch(composed.sql, *(values[name] for name in composed.names))
         for write in writes:
             write.written(rows[0])
 
@@ -135,26 +131,26 @@ class Transaction:
             self._connection = await self._engine.connect()
         return self._connection
 
-    async def _driver(self) -> Driver:
-        return await driver_of(await self._connected())
+    async def _fetch(self, sql: str, *values: Any) -> Sequence[Mapping[str, Any]]:
+        """The rows of a statement: within the transaction if there is one, else of one that is a transaction itself."""
+        try:
+            if self._connection is not None:
+                driver = await driver_of(self._connection)
+                with sql_span(self._engine.url, sql):
+                    return await driver.fetch(sql, *values)
+            async with pooled_driver(self._engine) as driver:
+                with sql_span(self._engine.url, sql):
+                    return await driver.fetch(sql, *values)
+        except BaseException as error:
+            await self._fail(error)
 
-    async def _fetch(self, driver: Driver, sql: str, values: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
-        with sql_span(self._engine.url, sql):
-            return await driver.fetch(sql, *values)
-
-    @asynccontextmanager
-    async def _careful(self) -> AsyncIterator[None]:
-        """Translate what goes wrong, and let nothing be committed after it."""
-        self._check()
-        with translated():
-            try:
-                yield
-            except BaseException as error:
-                self._failed = True
-                # After a failover a connection would stay with the old primary for ever.
-                if self._connection is not None and sqlstate_of(error) == READ_ONLY:
-                    await self._connection.invalidate(error)
-                raise
+    async def _fail(self, error: BaseException) -> NoReturn:
+        """Let nothing be committed any more, and raise what the error means."""
+        self._failed = True
+        # After a failover a connection would stay with the old primary for ever.
+        if self._connection is not None and sqlstate_of(error) == READ_ONLY:
+            await self._connection.invalidate(error)
+        raise_translated(error)
 
     def _check(self) -> None:
         # PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK: an error that was swallowed on

@@ -43,6 +43,29 @@ async def read(unit: OpenUnit, meeting_id: MeetingId) -> list[Segment]:
         return await uow.segments.get_by_meeting(meeting_id)
 
 
+async def test_one_unit_may_store_segments_of_several_meetings(unit: OpenUnit) -> None:
+    one, other = await stored_meeting(unit), await stored_meeting(unit)
+    async with unit() as uow:
+        for place in range(3):
+            tally = await uow.segments.add(one.id, a_segment(one.id, place))
+            await uow.segments.add(other.id, a_segment(other.id, place))
+        await uow.commit()
+    assert (tally.stored, tally.unchanged) == (6, 0)
+    for meeting in (one, other):
+        assert [segment.segment_id for segment in await read(unit, meeting.id)] == [0, 1, 2]
+
+
+async def test_of_several_meetings_in_one_unit_none_is_stored_if_one_is_refused(unit: OpenUnit) -> None:
+    one, other = await stored_meeting(unit), await stored_meeting(unit)
+    await add(unit, a_segment(other.id, text="said"))
+    async with unit() as uow:
+        await uow.segments.add(one.id, a_segment(one.id))
+        await uow.segments.add(other.id, a_segment(other.id, text="not said"))
+        with pytest.raises(ConflictingContent):
+            await uow.commit()
+    assert await read(unit, one.id) == []
+
+
 async def test_a_segment_comes_back_as_it_was_stored(unit: OpenUnit) -> None:
     meeting = await stored_meeting(unit)
     whole = a_segment(
