@@ -34,6 +34,8 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
     kept = 0
     for queue in worker.queues:
         kept += await _keep(worker, queue, (now - OLD_S) * 1000)
+        # Leases of jobs that nobody of ours has ended. Claims strike them too, but only when there is a backlog.
+        await worker.pool.zremrangebyscore(keys.LEASES_PREFIX + queue, "-inf", (now - OLD_S) * 1000)
     if kept:
         logger.warning("%d jobs have waited for most of a day; their bodies no longer expire", kept)
     return kept

@@ -19,6 +19,8 @@ key                         type    life                                        
 ``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the
                                                                                 last one to stop deletes it
 --------------------------  ------  ------------------------------------------  ----------------------------------
+``arq:leases:<queue>``      zset    until none of the queue's jobs is held;     as ``arq:in-progress:<id>``: ours
+                                    member job id, score the parked score       only, not those of stock workers
 ``arq:errors:<id>``         list    as ``arq:retry:<id>``; JSON, one an         a retry or hand-back with an
                                     attempt, newest last, at most 20            error; the end deletes it
 ``arq:crashes:<id>``        string  as ``arq:retry:<id>``; deaths of workers    claim of a job whose lease ended
@@ -64,6 +66,7 @@ RETRY_PREFIX: Final = "arq:retry:"
 RESULT_PREFIX: Final = "arq:result:"
 HEALTH_CHECK_SUFFIX: Final = ":health-check"
 
+LEASES_PREFIX: Final = "arq:leases:"
 ERRORS_PREFIX: Final = "arq:errors:"
 CRASHES_PREFIX: Final = "arq:crashes:"
 UNKNOWN_PREFIX: Final = "arq:unknown:"

@@ -4,7 +4,7 @@
 -- ARGV   eight a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
 --        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown)
 -- writes the queues, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, the life of arq:job:<id>;
---        deletes arq:in-progress:<id>
+--        deletes arq:in-progress:<id> and its entry in arq:leases:<queue>
 --
 -- returns one number a job: 1 put back, 0 not ours any more, nothing done, 3 the grace is over, nothing done
 local RETRY_LIFE_S = 88400
@@ -43,6 +43,7 @@ for i = 1, #ARGV, 8 do
     answers[#answers + 1] = 3
   else
     redis.call('DEL', 'arq:in-progress:' .. id)
+    redis.pcall('ZREM', 'arq:leases:' .. queue, id)
     if tries > 0 then
       redis.call('SET', 'arq:retry:' .. id, tries, 'EX', RETRY_LIFE_S)
     else
