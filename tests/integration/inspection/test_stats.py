@@ -8,6 +8,8 @@ import pytest
 
 from tests.integration.inspection.ground import Ground
 from worker.inspection import pausing
+from worker.inspection.choice import Choice
+from worker.inspection.listing import list_jobs
 from worker.inspection.sources import RedisAway
 from worker.inspection.stats import read_stats
 
@@ -71,6 +73,16 @@ async def test_a_pause_and_its_queue_are_shown_though_nobody_serves_it(ground: G
     await pausing.pause(ground.sources, "queue", "other", reason="quiet", actor="ada")
     stats = await read_stats(ground.sources)
     assert [(queue.queue, queue.paused) for queue in stats.queues] == [("arq:queue", None), ("other", "quiet")]
+
+
+async def test_jobs_of_a_paused_kind_are_deferred_to_no_date(ground: Ground) -> None:
+    await pausing.pause(ground.sources, "kind", "ingest_segments", reason="quiet", actor="ada")
+    job_id = await ground.enqueue()
+    await ground.shelve()
+    (queue,) = (await read_stats(ground.sources)).queues
+    assert (queue.waiting, queue.due, queue.deferred, queue.next_due_s, queue.oldest_due_s) == (1, 0, 1, None, None)
+    (row,) = (await list_jobs(ground.sources, Choice(), limit=5)).rows
+    assert (row.job_id, row.at, row.detail) == (job_id, None, "its kind is paused, or was until now")
 
 
 async def test_a_thousand_waiting_jobs_cost_no_command_more_than_ten(ground: Ground) -> None:

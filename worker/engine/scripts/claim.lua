@@ -5,7 +5,7 @@
 -- ARGV   token, lease ms, limit, bytes limit, not after (ms, 0 = always), look for aborts (1/0),
 --        one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
 --        those are to be taken
--- reads  arq:paused, arq:job:<id>, arq:retry:<id>, the queues, arq:leases:<queue>
+-- reads  arq:paused, arq:job:<id>, arq:retry:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>
 -- writes arq:in-progress:<id>  SET NX token, the lease
 --        arq:crashes:<id>      deaths of workers, told by the score: see parking
 --        arq:abort             a mark is taken off when its job is claimed
@@ -13,14 +13,18 @@
 --                              so nobody trips over them; if the worker dies they come due by themselves, and the half
 --                              says that a claim was never ended.
 --        arq:leases:<queue>    the parked scores once more and nothing else, so that the lapsed can be looked for
+--        arq:shelves:<queue>   shelving: due jobs of a paused function, met in the scan, leave the due range too
 -- The try begun here is written to arq:retry:<id> only when it has ended without ending the job: a death is no try.
 --
 -- returns {now, next due or '', 1 if more may be due, {paused functions}, {job, …}} where a job is
 --         {queue number, id, score, body or false, tries, crashes, 1 if aborted, 1 if the body is no string}
 --         or {now, 'late'}: the call came too late, its caller has given up on it, nothing was taken
+-- include shelf
 local RETRY_LIFE_S = 88400
 local PAGE = 64
 local SCAN_LIMIT = 5000
+local SHELVE_LIMIT = 500
+local LOOK_AGAIN_MS = 500
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -30,22 +34,77 @@ if not_after > 0 and now > not_after then
   return { now, 'late' }
 end
 
-local paused, paused_functions = {}, {}
-for _, entry in ipairs(redis.pcall('HKEYS', 'arq:paused')) do
-  paused[entry] = true
-  if string.sub(entry, 1, 9) == 'function:' then
-    paused_functions[#paused_functions + 1] = string.sub(entry, 10)
+-- A server that is out of memory lets a script which has begun to write go on, here with a key that is never there; only
+-- running its jobs will empty it.
+local function make_room()
+  redis.call('DEL', 'arq:room')
+end
+
+look_for_aborts = look_for_aborts and redis.call('EXISTS', 'arq:abort') == 1
+local steering = { 'arq:paused' }
+for number, queue in ipairs(KEYS) do
+  steering[number + 1] = 'arq:shelves:' .. queue
+end
+local paused, paused_functions, any_shelf = {}, {}, false
+if redis.call('EXISTS', unpack(steering)) > 0 then
+  make_room()
+  for _, entry in ipairs(redis.pcall('HKEYS', 'arq:paused')) do
+    paused[entry] = true
+    if string.sub(entry, 1, 9) == 'function:' then
+      paused_functions[#paused_functions + 1] = string.sub(entry, 10)
+    end
+  end
+  for _, queue in ipairs(KEYS) do
+    local in_use = clear_shelves(queue, function(name)
+      return paused['function:' .. name]
+    end)
+    any_shelf = any_shelf or in_use
+  end
+  -- Its producer has given it up, which no pause puts off.
+  for _, id in ipairs(any_shelf and look_for_aborts and redis.pcall('ZREVRANGE', 'arq:abort', 0, PAGE) or {}) do
+    for _, queue in ipairs(KEYS) do
+      local score = redis.pcall('ZSCORE', queue, id)
+      if type(score) == 'string' and is_shelved(score) then
+        redis.call('ZADD', queue, unshelved(score), id)
+      end
+    end
   end
 end
-look_for_aborts = look_for_aborts and redis.call('EXISTS', 'arq:abort') == 1
+
+local shelved_now, shelving, shelves = 0, {}, {}
+
+-- Note that a job goes on its shelf if its function is paused, and tell whether it does.
+local function shelve(queue, id, score)
+  if #paused_functions == 0 then
+    return false
+  end
+  local name = function_of(id)
+  if not name or not paused['function:' .. name] or (look_for_aborts and redis.pcall('ZSCORE', 'arq:abort', id)) then
+    return false
+  end
+  local shelf = shelves[name] or shelf_of(queue, name)
+  if not shelf then
+    return false
+  end
+  shelves[name], any_shelf, shelved_now = shelf, true, shelved_now + 1
+  shelving[#shelving + 1] = shelved_score(shelf, score)
+  shelving[#shelving + 1] = id
+  return true
+end
+
+-- Put what was noted on the shelves of the queue.
+local function put_on_shelves(queue)
+  if #shelving > 0 then
+    redis.call('ZADD', queue, unpack(shelving))
+    shelving, shelves = {}, {}
+  end
+end
 
 local function lock(id)
   local key = 'arq:in-progress:' .. id
   local locked = redis.pcall('SET', key, token, 'NX', 'PX', lease)
   if locked and locked.err then
-    -- A server that is out of memory lets a script which has begun to write go on, here with a key that is never there;
-    -- only running its jobs will empty it.
-    redis.call('DEL', 'arq:room')
+    make_room()
     locked = redis.call('SET', key, token, 'NX', 'PX', lease)
   end
   if locked then
@@ -123,7 +182,7 @@ local function take_orphans(number, quota)
     local others = {}
     for _, id in ipairs(redis.pcall('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, PAGE)) do
       local score = #ids < quota and redis.call('ZSCORE', queue, id)
-      if score and is_parked(score) and tonumber(score) <= now and lock(id) then
+      if score and is_parked(score) and tonumber(score) <= now and not shelve(queue, id, score) and lock(id) then
         ids[#ids + 1] = id
         scores[#scores + 1] = score
       elseif #ids < quota then
@@ -133,6 +192,7 @@ local function take_orphans(number, quota)
     if #others > 0 then
       redis.call('ZREM', leases, unpack(others))
     end
+    put_on_shelves(queue)
   until #others < PAGE
   return quota - #ids + take(number, ids, scores)
 end
@@ -145,9 +205,9 @@ local function take_from(number, quota)
   if paused['queue:' .. queue] then
     ended[number] = true
   end
-  while quota > 0 and bytes < bytes_limit and not ended[number] do
+  while quota > 0 and bytes < bytes_limit and shelved_now < SHELVE_LIMIT and not ended[number] do
     local at = offset[number] or 0
-    local asked = math.min(PAGE, quota + 8)
+    local asked = #paused_functions > 0 and PAGE or math.min(PAGE, quota + 8)
     local page = redis.pcall('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', at, asked)
     if (#page > 2 * quota or #page == 2 * asked) and not orphans_first then
       -- More is due than can be taken. Otherwise the orphans, which are due too, are in the page.
@@ -160,20 +220,21 @@ local function take_from(number, quota)
       ended[number] = true
       break
     end
-    local ids, scores, seen = {}, {}, 0
+    local ids, scores, seen, shelved_before = {}, {}, 0, shelved_now
     for i = 1, #page, 2 do
       if #ids == quota then
         break
       end
       seen = seen + 1
-      if lock(page[i]) then
+      if not shelve(queue, page[i], page[i + 1]) and lock(page[i]) then
         ids[#ids + 1] = page[i]
         scores[#scores + 1] = page[i + 1]
       end
     end
+    put_on_shelves(queue)
     quota = quota - #ids + take(number, ids, scores)
     ended[number] = #page < 2 * asked and seen == #page / 2 and bytes < bytes_limit
-    offset[number] = at + seen
+    offset[number] = at + seen - (shelved_now - shelved_before)
   end
   return quota
 end
@@ -218,6 +279,10 @@ if more == 0 then
       next_due = ahead[2]
     end
   end
+end
+-- Nobody is called when a function is resumed.
+if any_shelf and more == 0 and (next_due == '' or tonumber(next_due) > now + LOOK_AGAIN_MS) then
+  next_due = string.format('%.0f', now + LOOK_AGAIN_MS)
 end
 
 for number, park in pairs(parking) do
