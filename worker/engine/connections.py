@@ -63,6 +63,14 @@ async def open_pool(worker: Worker) -> ArqRedis:
             await asyncio.sleep(backoff.next_s())
 
 
+async def close_pool(pool: ArqRedis) -> None:
+    """Close every connection of the pool, and those to the sentinels that know its server."""
+    await pool.aclose(close_connection_pool=True)
+    if isinstance(pool.connection_pool, SentinelConnectionPool):
+        for sentinel in pool.connection_pool.sentinel_manager.sentinels:
+            await sentinel.aclose(close_connection_pool=True)
+
+
 async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
     """Run script calls in one go, teaching a server that does not know them those of `names`.
 

@@ -24,10 +24,15 @@ PATIENCE = Options(command_timeout_s=0.5, lease_s=10.0, idle_poll_s=0.2)
 
 
 class Start(Protocol):
-    """Makes one of our workers on the test's own server, or through a proxy."""
+    """Makes one of our workers on the test's own server, or through a proxy, or with settings instead of a pool."""
 
     def __call__(
-        self, functions: Any, url: str | None = None, options: Options = PATIENCE, *, own_pool: bool = True
+        self,
+        functions: Any,
+        url: str | None = None,
+        options: Options = PATIENCE,
+        *,
+        settings: RedisSettings | None = None,
     ) -> Worker: ...
 
 
@@ -47,11 +52,16 @@ async def redis(server: EmbeddedRedis) -> AsyncIterator[ArqRedis]:
 async def start(server: EmbeddedRedis) -> AsyncIterator[Start]:
     made: list[Worker] = []
 
-    def make(functions: Any, url: str | None = None, options: Options = PATIENCE, *, own_pool: bool = True) -> Worker:
-        to = url or server.url()
-        where: dict[str, Any] = {"redis_settings": RedisSettings.from_dsn(to)}
-        if own_pool:
-            where = {"redis_pool": ArqRedis.from_url(to)}
+    def make(
+        functions: Any,
+        url: str | None = None,
+        options: Options = PATIENCE,
+        *,
+        settings: RedisSettings | None = None,
+    ) -> Worker:
+        where: dict[str, Any] = {"redis_settings": settings}
+        if settings is None:
+            where = {"redis_pool": ArqRedis.from_url(url or server.url())}
         made.append(Worker(functions, **where, options=options, handle_signals=False, poll_delay=0.05))
         return made[-1]
 

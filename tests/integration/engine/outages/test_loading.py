@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 import pytest
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as Gone
 
@@ -86,7 +86,7 @@ async def test_a_worker_that_starts_while_its_server_loads_waits_for_it(
     await put(redis, "j", "fine")
     loading = Loading(server, redis)
     await loading.begin()
-    worker = start(held.functions, own_pool=own_pool)
+    worker = start(held.functions, settings=None if own_pool else RedisSettings.from_dsn(server.url()))
     async with serving(worker):
         await eventually(lambda: "BusyLoadingError" in worker.outage.last_error)
         assert [excuse.partition(":")[0] for excuse in worker.health.excuses] == ["redis is away"]
