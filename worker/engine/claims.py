@@ -131,12 +131,16 @@ class Finish(Settlement):
 
 @dataclass(slots=True, eq=False)
 class GiveBack(Settlement):
-    """Put the job back: at its old place, or after `delay_ms`; `tries` count from now on. `why` this one does not."""
+    """Put the job back: at its old place, or after `delay_ms`; `tries` count from now on. `why` this one does not.
+
+    With `shelf`, a paused function, it waits at its old place until that is resumed.
+    """
 
     tries: int = 0
     delay_ms: int | None = None
     error: bytes = b""
     grace_ms: int | None = None
+    shelf: str = ""
     why: str = ""
 
 

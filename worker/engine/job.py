@@ -84,8 +84,8 @@ def _envelope_in_order(worker: Worker, claim: Claim, envelope: Envelope) -> Job 
     function = worker.functions.get(envelope.function)
     if function is None:
         return unknown_function(worker, claim, envelope)
-    if envelope.function in worker.paused_functions:
-        again = GiveBack(claim, tries=claim.tries - 1, delay_ms=1000, why=Why.PAUSED)
+    if envelope.function in worker.paused_functions:  # which the claim could not read in the body
+        again = GiveBack(claim, tries=claim.tries - 1, delay_ms=1000, shelf=envelope.function, why=Why.PAUSED)
         return Unrunnable(again, envelope, Outcome.HANDED_BACK)
     is_cron = hasattr(function, "next_run")
     ref = envelope.function if is_cron else f"{claim.job_id}:{envelope.function}"

@@ -26,13 +26,15 @@ from worker.inspection.sources import Sources, moment
 class Place:
     """A job's place in a queue. `due_at` is when its turn begins; of a claimed job, when its lease ends.
 
-    `was_claimed` says that a claim left it there; `before_it` counts the jobs with an earlier turn.
+    `was_claimed` says that a claim left it there, `is_shelved` that its kind was paused when its turn
+    came; `before_it` counts the jobs with an earlier turn.
     """
 
     queue: str
     due_at: datetime | None
     is_due: bool
     was_claimed: bool
+    is_shelved: bool
     before_it: int
 
 
@@ -140,7 +142,8 @@ def _place(queues: Sequence[str], places: Sequence[Any], now_ms: int) -> Place |
         score, rank = places[2 * number : 2 * number + 2]
         if score is not None and rank is not None:
             claimed = math.isfinite(score) and score != math.floor(score)
-            return Place(queue, moment(score), score <= now_ms, claimed, rank)
+            shelved = keys.SHELVES_FROM_MS <= score < math.inf
+            return Place(queue, moment(score), score <= now_ms, claimed, shelved, rank)
     return None
 
 

@@ -105,6 +105,8 @@ def _lease_over(place: Place, now: datetime) -> Said | None:
 def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: datetime) -> Said | None:
     if place.is_due:
         return None
+    if place.is_shelved:
+        return "waiting", "its kind was paused until now; the next claim brings it back to its old place", "jobs stats"
     when, retry = until(place.due_at, now), f"jobs retry {facts.job_id}"
     if not (mark.attempts or mark.tries or mark.handed_back or _delayed_by_outage(fleet, place)):
         return "deferred", f"it is deferred until {when}", retry

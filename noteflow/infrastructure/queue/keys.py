@@ -19,6 +19,11 @@ key                         type    life                                        
 ``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the
                                                                                 last one to stop deletes it
 --------------------------  ------  ------------------------------------------  ----------------------------------
+``arq:leases:<queue>``      zset    until none of the queue's jobs is held;     as ``arq:in-progress:<id>``: ours
+                                    member job id, score the parked score       only, not those of stock workers
+``arq:shelves:<queue>``     hash    while a job may be on one; paused function  claim; hand-back of a job whose
+                                    → number of its shelf, a band of scores in  function is paused
+                                    the queue that is due for nobody
 ``arq:errors:<id>``         list    as ``arq:retry:<id>``; JSON, one an         a retry or hand-back with an
                                     attempt, newest last, at most 20            error; the end deletes it
 ``arq:crashes:<id>``        string  as ``arq:retry:<id>``; deaths of workers    claim of a job whose lease ended
@@ -71,6 +76,8 @@ RETRY_PREFIX: Final = "arq:retry:"
 RESULT_PREFIX: Final = "arq:result:"
 HEALTH_CHECK_SUFFIX: Final = ":health-check"
 
+SHELVES_PREFIX: Final = "arq:shelves:"
+LEASES_PREFIX: Final = "arq:leases:"
 ERRORS_PREFIX: Final = "arq:errors:"
 CRASHES_PREFIX: Final = "arq:crashes:"
 UNKNOWN_PREFIX: Final = "arq:unknown:"
@@ -88,6 +95,11 @@ ENQUEUED: Final = "arq:enqueued"
 PROBE: Final = "arq:probe"
 OUTBOX_MARK: Final = "arq:outbox:mark"
 OUTBOX_LOST: Final = "arq:outbox:lost"
+
+SHELVES_FROM_MS: Final = 4 * 10**13
+"""From here on a score in a queue is no time, but a place on the shelf of a paused function, as in ``shelf.lua``."""
+
+SHELF_WIDTH_MS: Final = 4 * 10**12
 
 RETRY_LIFE_S: Final = 88_400
 """Arq's own figure for the life of ``arq:retry:<id>``, kept so that mixed fleets agree."""

@@ -28,6 +28,11 @@ async def count(ctx: dict[Any, Any]) -> None:
     await ctx["redis"].hincrby("done", ctx["job_id"], 1)
 
 
+async def nap(ctx: dict[Any, Any]) -> None:
+    """Keep a slot for a moment, and the processor free."""
+    await asyncio.sleep(0.25)
+
+
 async def block(ctx: dict[Any, Any]) -> None:
     """Block the event loop for a minute."""
     await ctx["redis"].rpush("ran", ctx["job_id"])
@@ -43,7 +48,7 @@ def main(url: str, lease_s: str, wait_s: str) -> None:
 
 async def _make(url: str, lease_s: float, wait_s: int) -> Worker:
     return Worker(
-        [func(f, name=f.__name__, max_tries=2, timeout=3600) for f in (hold, count, block)],
+        [func(f, name=f.__name__, max_tries=2, timeout=3600) for f in (hold, count, nap, block)],
         redis_settings=RedisSettings.from_dsn(url),
         options=Options(lease_s=lease_s),
         job_completion_wait=wait_s,

@@ -14,7 +14,7 @@ from arq.connections import ArqRedis
 from arq.jobs import Job
 
 from noteflow.infrastructure.queue.codec import job_deserializer
-from tests.integration.engine.jobs import QUEUE, put, put_many
+from tests.integration.engine.jobs import QUEUE, now_ms, put, put_many
 from tests.waiting import eventually
 
 LEASE_S = 2.0
@@ -79,6 +79,20 @@ async def test_after_kill_9_the_job_runs_elsewhere_within_the_lease_and_a_second
     assert await Job("j", redis, _deserializer=job_deserializer).result(timeout=5, poll_delay=0.02) == "held"
     # A death is no failure of the job: it is still its first try.
     assert await redis.lrange("ran", 0, -1) == [b"j 1", b"j 1"]  # type: ignore[misc]
+
+
+async def test_after_kill_9_the_job_runs_before_thousands_that_are_due(redis: ArqRedis, spawn: Spawn) -> None:
+    victim = await spawn()
+    await put(redis, "j", "hold")
+    await eventually(lambda: ran(redis, 1))
+    await put_many(redis, 3000, "nap")
+    due_ms = now_ms()
+    await eventually(lambda: redis.keys("arq:result:*"))
+    victim.kill()
+    await spawn()
+    await eventually(lambda: ran(redis, 2))
+    # What was due before the job's lease was over still waits: all of it would have come first.
+    assert await redis.zcount(QUEUE, "-inf", due_ms) > 500
 
 
 async def _workers(redis: ArqRedis, number: int) -> bool:

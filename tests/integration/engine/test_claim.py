@@ -173,24 +173,3 @@ async def test_a_job_that_a_stock_worker_runs_is_left_to_it(redis: ArqRedis, mak
         await eventually(lambda: len(ran) == 100)
     assert "theirs" not in ran
     assert await redis.get("arq:in-progress:theirs") == b"1"
-
-
-async def test_a_paused_queue_or_function_waits(redis: Any, make_worker: MakeWorker) -> None:
-    ran: list[str] = []
-
-    async def other(ctx: Ctx) -> None:
-        ran.append("other")
-
-    await redis.hset("arq:paused", mapping={"function:note": "bad deploy", "queue:low": "nightly work"})
-    await put(redis, "a", "note")
-    await put(redis, "b", "other")
-    await put(redis, "c", "other", queue="low")
-    options = Options(more_queues=("low",))
-    functions = [recording(ran), func(other, name="other")]
-    worker: Worker = make_worker(functions, burst=False, options=options)
-    async with serving(worker):
-        await eventually(lambda: ran == ["other"])
-        await redis.delete("arq:paused")
-        await eventually(lambda: sorted(ran) == ["a", "other", "other"])
-    assert await redis.get("arq:retry:a") is None
-    assert int(await redis.hget("arq:handed-back:a", "n:paused")) >= 1

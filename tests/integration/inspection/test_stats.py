@@ -13,6 +13,8 @@ from tests.integration.inspection.ground import Ground
 from worker.inspection import pausing
 from worker.inspection.checks.finding import Verdict
 from worker.inspection.checks.fit import check_clocks
+from worker.inspection.choice import Choice
+from worker.inspection.listing import list_jobs
 from worker.inspection.loss import RedisLoss
 from worker.inspection.sources import RedisAway, Sources
 from worker.inspection.stats import read_stats
@@ -144,6 +146,16 @@ async def test_a_new_redis_has_lost_nothing(ground: Ground) -> None:
     assert (await read_stats(ground.sources)).redis_lost is None
     await notice_loss(ground.sources.engine, ground.redis)
     assert (await read_stats(ground.sources)).redis_lost is None
+
+
+async def test_jobs_of_a_paused_kind_are_deferred_to_no_date(ground: Ground) -> None:
+    await pausing.pause(ground.sources, "kind", "ingest_segments", reason="quiet", actor="ada")
+    job_id = await ground.enqueue()
+    await ground.shelve()
+    (queue,) = (await read_stats(ground.sources)).queues
+    assert (queue.waiting, queue.due, queue.deferred, queue.next_due_s, queue.oldest_due_s) == (1, 0, 1, None, None)
+    (row,) = (await list_jobs(ground.sources, Choice(), limit=5)).rows
+    assert (row.job_id, row.at, row.detail) == (job_id, None, "its kind is paused, or was until now")
 
 
 async def test_a_thousand_waiting_jobs_cost_no_command_more_than_ten(ground: Ground) -> None:

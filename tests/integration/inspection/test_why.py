@@ -87,7 +87,15 @@ async def paused_queue(ground: Ground) -> str:
 async def paused_kind(ground: Ground) -> str:
     await ground.worker()
     await pausing.pause(ground.sources, "kind", "ingest_segments", reason="a bad deploy", actor="ada")
-    return await ground.enqueue(defer_by=1)  # where a claim puts it, for the moment
+    job_id = await ground.enqueue()
+    await ground.shelve()
+    return job_id
+
+
+async def resumed_kind(ground: Ground) -> str:
+    job_id = await paused_kind(ground)
+    await pausing.resume(ground.sources, "kind", "ingest_segments", actor="ada")
+    return job_id
 
 
 async def no_worker(ground: Ground) -> str:
@@ -376,6 +384,7 @@ CASES = {
     "redelivered": Case("waiting", redelivered, ("applied at", "nothing will change"), "jobs stats"),
     "paused queue": Case("paused", paused_queue, ("paused by ada", "disk is full"), "jobs resume queue arq:queue"),
     "paused kind": Case("paused", paused_kind, ("a bad deploy",), "jobs resume kind ingest_segments"),
+    "resumed kind": Case("waiting", resumed_kind, ("paused until now", "its old place"), "jobs stats"),
     "no worker": Case("no_worker", no_worker, ("no live worker serves arq:queue",), "run"),
     "a dead worker": Case("no_worker", only_a_dead_worker, ("the last one beat 25 s ago",), "run"),
     "another queue": Case("no_worker", another_queue_is_served, ("no live worker serves arq:queue",), "run"),
