@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import uvloop
 from arq.connections import RedisSettings
@@ -33,10 +34,17 @@ async def nap(ctx: dict[Any, Any]) -> None:
     await asyncio.sleep(0.25)
 
 
-async def block(ctx: dict[Any, Any]) -> None:
-    """Block the event loop for a minute."""
+async def block(ctx: dict[Any, Any], for_s: float = 60) -> None:
+    """Block the event loop."""
     await ctx["redis"].rpush("ran", ctx["job_id"])
-    time.sleep(60)
+    time.sleep(for_s)
+
+
+class WorkerSettings:
+    """What ``arq --check`` looks at."""
+
+    functions: ClassVar = [nap]
+    redis_settings = RedisSettings.from_dsn(os.environ.get("CHECKED_REDIS_URL", "redis://"))
 
 
 def main(url: str, lease_s: str, wait_s: str) -> None:

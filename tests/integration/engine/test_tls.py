@@ -28,7 +28,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
     made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    command = ["openssl", "req", "-x509", *made, *names, "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    where = ("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"))
+    command = ["openssl", "req", "-x509", *made, *names, *where]
     subprocess.run(command, check=True, capture_output=True)
     return folder / "cert.pem", folder / "key.pem"
 
