@@ -38,10 +38,11 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """The job goes back to the queue for `delay_s` seconds, at no cost to it."""
+    """The job goes back to the queue for `delay_s` seconds, at no cost to it; `error` is that of the last attempt."""
 
     reason: str
     delay_s: float
+    error: AttemptError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ def _ending_of_error(error: Exception, story: Story) -> Ending:
         story.note_failure(error)
     match failure_of(error):
         case Failure.CONFLICT | Failure.UNAVAILABLE as failure:
-            return HandedBack(failure, min(LONGEST_HAND_BACK_S, 2.0 ** min(story.delivery.number - 1, 8)))
+            delay_s = min(LONGEST_HAND_BACK_S, 2.0 ** min(story.delivery.number - 1, 8))
+            return HandedBack(failure, delay_s, story.errors[-1])
         case Failure.BUG as failure:
             return Dead(f"{failure}: {type(error).__name__}", tuple(story.errors))
         case failure:

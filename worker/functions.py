@@ -77,8 +77,8 @@ async def for_our_worker(_ctx: Context, _delivery: Delivery, ending: Ending) -> 
     match ending:
         case Completed() | Parked():
             return ending.result()
-        case HandedBack(reason, delay_s):
-            raise HandBack(delay_s, reason)
+        case HandedBack(reason, delay_s, error):
+            raise HandBack(delay_s, reason, cause=error)
         case Dead(reason, errors):
             raise Refused(reason, errors)
 
@@ -88,7 +88,7 @@ async def for_stock_worker(ctx: Context, delivery: Delivery, ending: Ending) -> 
     match ending:
         case Completed() | Parked():
             return ending.result()
-        case HandedBack(_, delay_s):
+        case HandedBack(_, delay_s, _):
             raise Retry(defer=delay_s)
         case Dead(reason):
             await _bury(ctx, delivery, ending)

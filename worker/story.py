@@ -59,7 +59,7 @@ class Story:
         failure = failure_of(error)
         self.observer.attempted(self.delivery.function, failure, time.monotonic() - self._began_at)
         self.history.failures.append(failure)
-        self.errors.append(AttemptError.of(error, attempt=self.attempt))
+        self.errors.append(AttemptError.of(error, attempt=self.attempt, worker=self.delivery.worker))
 
     def tell_again(self, pause_s: float) -> None:
         """The attempt failed, and another follows after a pause."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from typing import TYPE_CHECKING
 
@@ -77,10 +78,31 @@ async def test_a_job_that_outlasts_the_drain_is_handed_back_at_once(
     assert await judge.count() == 0
     assert await redis.zcard("arq:queue") == 2
     assert not traces(await everything_in(redis))
+    if either_way is OURS:
+        returns = [key async for key in redis.scan_iter("arq:handed-back:*")]
+        assert [await redis.hget(key, "n:drain") for key in returns] == [b"1", b"1"]  # type: ignore[misc]
 
     await start_workers(judge.database_url, redis_url)
     await eventually(lambda: done(redis))
     assert await judge.segments() == promised
+
+
+async def test_the_worker_that_was_killed_with_a_job_is_named_by_the_next_that_has_it(
+    judge: Judge, redis: Redis, redis_url: str, start_workers: StartWorkers
+) -> None:
+    settings = QUICK | {"LEASE_S": "1", "JOB_TIMEOUT_S": "900", "ODD_SLEEP_S": "600"}
+    (killed,) = await start_workers(judge.database_url, redis_url, command=ODD[OURS], settings=settings)
+    await enqueue(redis, await judge.new_meeting(), jobs=1)
+    await eventually(lambda: killed.lines("odd.began"))
+    killed.stop(signal.SIGKILL)
+    (heir,) = await start_workers(judge.database_url, redis_url, command=ODD[OURS], settings=settings)
+    await eventually(lambda: heir.lines("odd.began"))
+
+    (key,) = [key async for key in redis.scan_iter("arq:errors:*")]
+    (told,) = [json.loads(each) for each in await redis.lrange(key, 0, -1)]  # type: ignore[misc]
+    assert told["error"].endswith(".WorkerDied")
+    assert f":{killed.pid}:" in told["worker"]
+    heir.stop(signal.SIGKILL)
 
 
 @pytest.mark.parametrize("command", [OURS, pytest.param(STOCK, marks=pytest.mark.slow)])

@@ -130,3 +130,10 @@ def test_check_says_that_redis_was_emptied_and_names_whole_commands(jobs: JobsCo
     assert "nothing marks it: it was emptied since 1 job of the outbox" in shown
     assert "→ python -m worker reconcile" in shown
     assert "→ python -m worker jobs resume queue arq:queue" in shown
+
+
+def test_a_pause_and_its_end_are_told_to_programs(jobs: JobsConsole) -> None:
+    told = {"scope": "queue", "name": "arq:queue", "postgresql": None}
+    paused = jobs.json("pause", "queue", "arq:queue", "--reason", "r")
+    assert paused == told | {"paused": True, "reason": "r"}
+    assert jobs.json("resume", "queue", "arq:queue") == told | {"paused": False, "was_paused": True}

@@ -67,3 +67,13 @@ def test_what_was_done_to_the_jobs_that_are_seen_ends_well_with_a_note(jobs: Job
     assert f"done   {job_id}   gone from Redis; PostgreSQL is away" in result.stdout
     assert "note: PostgreSQL is away" in result.stderr
     assert result.exit_code == 0
+
+
+def test_a_pause_that_only_redis_knows_is_said_to_be_one(jobs: JobsConsole) -> None:
+    for command in (["pause", "queue", "arq:queue", "--reason", "r"], ["resume", "queue", "arq:queue"]):
+        result = jobs.run(*command)
+        assert result.exit_code == 0
+        assert "only Redis knows, and forgets it if it loses its data" in result.stderr
+    result = jobs.run("resume", "queue", "arq:queue")
+    assert result.exit_code == 1
+    assert "whether it remembers a pause that Redis has lost is not known" in result.stderr

@@ -111,7 +111,8 @@ def test_what_a_flushed_redis_lost_is_found_missing_and_said_again(night: Night)
     night.types(f"{WORKER} reconcile")
     night.types(f"{WORKER} reconcile --repair")
     night.types(f"{CTL} start worker:*")
-    night.types(f"{WORKER} jobs acts")
+    night.types(f"{WORKER} jobs why JOB")
+    night.types(f"{WORKER} jobs resume queue arq:queue")
     night.types(f"{WORKER} reconcile")
 
 

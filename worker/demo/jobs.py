@@ -62,7 +62,10 @@ async def held_by(redis: Redis, pid: int, job_ids: Sequence[str]) -> set[str]:
 
 async def forget(redis: Redis, queue_name: str, job_ids: Collection[str]) -> None:
     """Remove what the jobs and their queue left in Redis."""
-    of_a_job = (keys.job, keys.in_progress, keys.retry, keys.result, keys.errors, keys.crashes, keys.dead_letter)
+    of_a_job = (
+        keys.job, keys.in_progress, keys.retry, keys.result, keys.errors, keys.crashes, keys.handed_back,
+        keys.dead_letter,
+    )  # fmt: skip
     await redis.delete(
         queue_name, keys.health_check(queue_name), *(key(job_id) for job_id in job_ids for key in of_a_job)
     )

@@ -17,6 +17,14 @@ class Cause(StrEnum):
     LOST = "lost"
 
 
+class Why(StrEnum):
+    """Say why the engine handed a job back at no cost to it; a job's own `HandBack` has reasons of its own."""
+
+    DRAIN = "drain"
+    PAUSED = "paused"
+    UNKNOWN_FUNCTION = "unknown_function"
+
+
 class Outcome(StrEnum):
     """Say what became of one claim."""
 
@@ -123,12 +131,17 @@ class Finish(Settlement):
 
 @dataclass(slots=True, eq=False)
 class GiveBack(Settlement):
-    """Put the job back: at its old place, or after `delay_ms`; `tries` count from now on."""
+    """Put the job back: at its old place, or after `delay_ms`; `tries` count from now on. `why` this one does not.
+
+    With `shelf`, a paused function, it waits at its old place until that is resumed.
+    """
 
     tries: int = 0
     delay_ms: int | None = None
     error: bytes = b""
     grace_ms: int | None = None
+    shelf: str = ""
+    why: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -153,7 +166,8 @@ class Ending:
     """Tell an observer what became of one claim, after it is recorded. Times are unix ms.
 
     `reason` is why its dead letter was written, empty if none was. It may quote the payload.
-    `crashes` counts the workers that have died running the job, in this claim and those before it.
+    `crashes` counts the workers that have died running the job, in this claim and those before it. `handed_back` is why
+    the try did not count, empty if it did.
     """
 
     job_id: str
@@ -168,3 +182,4 @@ class Ending:
     detail: dict[str, Any] = field(default_factory=dict)
     crashes: int = 0
     reason: str = ""
+    handed_back: str = ""

@@ -43,7 +43,10 @@ _SSL: Final = (
 async def open_pool(worker: Worker) -> ArqRedis:
     """Open the pool that Arq would, but wait for a server that is away, unless in burst mode."""
     backoff = Backoff()
-    settings = worker.redis_settings
+    settings = worker.redis_settings or RedisSettings()
+    if not worker.burst:
+        # Arq waits for a second and logs a line before each of its retries. We wait on, and say so once.
+        settings = replace(settings, conn_retries=0)
     while True:
         try:
             return await create_pool(
@@ -57,9 +60,15 @@ async def open_pool(worker: Worker) -> ArqRedis:
             if worker.burst:
                 raise
             worker.outage.failed(error)
-            # Arq logs each of its retries; once is enough.
-            settings = replace(settings or RedisSettings(), conn_retries=0)
             await asyncio.sleep(backoff.next_s())
+
+
+async def close_pool(pool: ArqRedis) -> None:
+    """Close every connection of the pool, and those to the sentinels that know its server."""
+    await pool.aclose(close_connection_pool=True)
+    if isinstance(pool.connection_pool, SentinelConnectionPool):
+        for sentinel in pool.connection_pool.sentinel_manager.sentinels:
+            await sentinel.aclose(close_connection_pool=True)
 
 
 async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:

@@ -11,7 +11,7 @@ from arq.jobs import SerializationError
 from arq.utils import timestamp_ms
 from arq.worker import JobExecutionFailed
 
-from worker.engine.claims import Bury, Claim, Finish, GiveBack, Outcome, Settlement
+from worker.engine.claims import Bury, Claim, Finish, GiveBack, Outcome, Settlement, Why
 from worker.engine.envelope import Envelope, Unreadable, empty_envelope, read_envelope
 from worker.engine.results import result_bytes, result_life_ms
 from worker.engine.verdicts import AttemptError, error_list
@@ -84,8 +84,8 @@ def _envelope_in_order(worker: Worker, claim: Claim, envelope: Envelope) -> Job 
     function = worker.functions.get(envelope.function)
     if function is None:
         return unknown_function(worker, claim, envelope)
-    if envelope.function in worker.paused_functions:
-        again = GiveBack(claim, tries=claim.tries - 1, delay_ms=1000)
+    if envelope.function in worker.paused_functions:  # which the claim could not read in the body
+        again = GiveBack(claim, tries=claim.tries - 1, delay_ms=1000, shelf=envelope.function, why=Why.PAUSED)
         return Unrunnable(again, envelope, Outcome.HANDED_BACK)
     is_cron = hasattr(function, "next_run")
     ref = envelope.function if is_cron else f"{claim.job_id}:{envelope.function}"
@@ -109,7 +109,9 @@ def unknown_function(worker: Worker, claim: Claim, envelope: Envelope, *, grace_
         error = JobExecutionFailed(f"function {envelope.function!r} not found")
         return doomed(worker, claim, envelope, error, f"no worker knows the function {envelope.function!r}")
     pause_ms = int(min(grace_s / 5, 5.0) * 1000)
-    again = GiveBack(claim, tries=claim.tries - 1, delay_ms=pause_ms, grace_ms=int(grace_s * 1000))
+    again = GiveBack(
+        claim, tries=claim.tries - 1, delay_ms=pause_ms, grace_ms=int(grace_s * 1000), why=Why.UNKNOWN_FUNCTION
+    )
     return Unrunnable(again, envelope, Outcome.HANDED_BACK)
 
 

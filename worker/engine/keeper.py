@@ -33,16 +33,22 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
         return 0
     kept = 0
     for queue in worker.queues:
-        kept += await _keep(worker, queue, (now - OLD_S) * 1000)
+        old_ms = (now - OLD_S) * 1000
+        kept += await _keep(worker, queue, "-inf", old_ms)
+        for number in await worker.pool.hvals(keys.SHELVES_PREFIX + queue):  # type: ignore[misc]
+            shelf_ms = keys.SHELVES_FROM_MS + int(number) * keys.SHELF_WIDTH_MS
+            kept += await _keep(worker, queue, shelf_ms, shelf_ms + old_ms)
+        # Leases of jobs that nobody of ours has ended. Claims strike them too, but only when there is a backlog.
+        await worker.pool.zremrangebyscore(keys.LEASES_PREFIX + queue, "-inf", old_ms)
     if kept:
         logger.warning("%d jobs have waited for most of a day; their bodies no longer expire", kept)
     return kept
 
 
-async def _keep(worker: Worker, queue: str, before_ms: float) -> int:
+async def _keep(worker: Worker, queue: str, from_ms: float | str, before_ms: float) -> int:
     kept, start = 0, 0
     while True:
-        page = await worker.pool.zrangebyscore(queue, "-inf", before_ms, start=start, num=_PAGE)
+        page = await worker.pool.zrangebyscore(queue, from_ms, before_ms, start=start, num=_PAGE)
         if not page:
             return kept
         async with worker.pool.pipeline(transaction=False) as pipe:

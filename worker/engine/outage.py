@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from typing import Final
 
@@ -16,14 +17,25 @@ UNREACHABLE: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadE
 """What any call to Redis may raise that waiting can cure: also a full, read-only, loading or hung server."""
 
 
-_PASSING: Final = ("LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED")
+_PASSING: Final = (
+    *("READONLY", "OOM", "LOADING", "MASTERDOWN", "MISCONF"),
+    *("NOREPLICAS", "BUSY", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"),
+)
+
+_IN_SCRIPT: Final = re.compile(r"Error running script .*@user_script: \d+: -?(\w+)")
+"""How Redis 6 tells what refused a command of a script; newer ones give the code of that itself."""
+
+_REFUSALS_TOLD: Final = 100
 
 
 def is_outage(error: BaseException) -> bool:
     """Tell whether the server as a whole is away, rather than one command refused (a wrong type, a missing right)."""
     if isinstance(error, ReadOnlyError | OutOfMemoryError):
         return True
-    return not isinstance(error, ResponseError) or str(error).startswith(_PASSING)
+    if not isinstance(error, ResponseError):
+        return True
+    in_script = _IN_SCRIPT.search(str(error))
+    return (in_script[1] if in_script else str(error)).startswith(_PASSING)
 
 
 class Outage:
@@ -38,6 +50,7 @@ class Outage:
         self.count = 0
         self.full = False
         self.lasted_s = 0.0
+        self._refusals: set[str] = set()
 
     @property
     def lasts(self) -> bool:
@@ -48,7 +61,8 @@ class Outage:
         """Report an error of the connection or the server."""
         told = f"{type(error).__name__}: {error}"[:300]
         if not is_outage(error):
-            if told != self.last_error:
+            if told not in self._refusals and len(self._refusals) < _REFUSALS_TOLD:
+                self._refusals.add(told)
                 logger.error("redis refuses a command: %s", told)
             self.last_error = told
             return
@@ -63,6 +77,7 @@ class Outage:
         if self.since is not None:
             self.lasted_s = time.monotonic() - self.since
             self.since = None
+            self._refusals.clear()
             logger.warning("redis is back after %.1fs", self.lasted_s)
 
     def measured(self, used_bytes: int, most_bytes: int) -> None:

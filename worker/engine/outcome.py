@@ -11,7 +11,7 @@ import msgspec
 from arq.worker import JobExecutionFailed, Retry, RetryJob
 
 from worker.engine import lines
-from worker.engine.claims import Bury, Cause, Finish, GiveBack, Outcome, Settlement
+from worker.engine.claims import Bury, Cause, Finish, GiveBack, Outcome, Settlement, Why
 from worker.engine.results import result_bytes, result_life_ms
 from worker.engine.verdicts import AttemptError, HandBack, Refused, error_list
 
@@ -73,7 +73,7 @@ def _run_again(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement, 
     arq_log.info("%6.2fs ↻ %s cancelled, will be run again", attempt.duration_s, job.ref)
     worker.jobs_retried += 1
     if job.claim.cause is Cause.DRAIN:
-        return GiveBack(job.claim, tries=job.envelope.tries - 1), Outcome.HANDED_BACK
+        return GiveBack(job.claim, tries=job.envelope.tries - 1, why=Why.DRAIN), Outcome.HANDED_BACK
     assert attempt.error is not None
     return _charged(worker, job, attempt, attempt.error, None)
 
@@ -102,10 +102,11 @@ def _handed_back(worker: Worker, job: Job, attempt: Attempt, error: HandBack) ->
     arq_log.info("%6.2fs ↻ %s handed back for %0.2fs: %s", attempt.duration_s, job.ref, error.delay_s, error)
     worker.jobs_retried += 1
     cause = error.cause or error.__cause__
-    told = msgspec.json.encode(_attempt_error(worker, job, cause).as_dict()) if cause else b""
+    failed = cause if isinstance(cause, AttemptError | None) else _attempt_error(worker, job, cause)
+    told = msgspec.json.encode(failed.as_dict()) if failed else b""
     delay_ms = int(error.delay_s * 1000) if error.delay_s > 0 else None
     return (
-        GiveBack(job.claim, tries=job.envelope.tries - 1, delay_ms=delay_ms, error=told),
+        GiveBack(job.claim, tries=job.envelope.tries - 1, delay_ms=delay_ms, error=told, why=str(error)[:100]),
         Outcome.HANDED_BACK,
     )
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from arq.utils import ms_to_datetime, timestamp_ms
 
 from worker.engine import lines
-from worker.engine.claims import Bury, Cause, Claim, Ending, Outcome, Settlement, Status
+from worker.engine.claims import Bury, Cause, Claim, Ending, GiveBack, Outcome, Settlement, Status
 from worker.engine.job import Job, Unrunnable, examine, unknown_function
+from worker.engine.losses import note_lost_with
 from worker.engine.outcome import conclude
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Attempt:
 
 async def run_claim(worker: Worker, claim: Claim) -> None:
     """Run the claimed job and record its ending; return when both are done. Raises nothing but a loop's end."""
+    if claim.crashes:
+        await note_lost_with(worker, claim)
     examined = examine(worker, claim)
     if isinstance(examined, Unrunnable):
         worker.runs.release_slot(claim)
@@ -61,7 +64,7 @@ async def run_claim(worker: Worker, claim: Claim) -> None:
         outcome = await _settle(worker, settlement, outcome)
     if worker.after_job_end:
         await _hook(worker.after_job_end, attempt.ctx, examined.ref)
-    _tell(worker, claim, examined.envelope, outcome, attempt.start_ms, attempt.error, _reason(settlement))
+    _tell(worker, claim, examined.envelope, outcome, attempt.start_ms, attempt.error, settlement)
 
 
 async def _attempt(worker: Worker, job: Job) -> Attempt:
@@ -135,7 +138,7 @@ async def _end_unrun(worker: Worker, claim: Claim, unrunnable: Unrunnable) -> No
     if unrunnable.settlement.status is Status.GRACE_OVER:
         unrunnable = unknown_function(worker, claim, unrunnable.envelope, grace_over=True)
         outcome = await _settle(worker, unrunnable.settlement, unrunnable.outcome)
-    _tell(worker, claim, unrunnable.envelope, outcome, started_ms, unrunnable.error, _reason(unrunnable.settlement))
+    _tell(worker, claim, unrunnable.envelope, outcome, started_ms, unrunnable.error, unrunnable.settlement)
 
 
 async def _settle(worker: Worker, settlement: Settlement, outcome: Outcome) -> Outcome:
@@ -167,7 +170,7 @@ def _tell(
     outcome: Outcome,
     started_ms: int,
     error: BaseException | None,
-    reason: str,
+    settlement: Settlement | None,
 ) -> None:
     worker.last_progress = time.time()
     if worker.options.on_ending is None:
@@ -182,7 +185,8 @@ def _tell(
         started_ms,
         error=error,
         crashes=claim.crashes,
-        reason=reason,
+        reason=_reason(settlement),
+        handed_back=settlement.why if isinstance(settlement, GiveBack) and outcome is Outcome.HANDED_BACK else "",
     )
     try:
         worker.options.on_ending(ending)

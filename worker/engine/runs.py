@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from worker.engine.claims import Cause, GiveBack
+from worker.engine.claims import Cause, GiveBack, Why
 from worker.engine.run import run_claim
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Runs:
         self.drop(claim)
         if task.cancelled():
             # Cancelled before its first step, for a run that has begun ends in its own way.
-            worker.link.settle(GiveBack(claim, tries=claim.tries - 1))
+            worker.link.settle(GiveBack(claim, tries=claim.tries - 1, why=Why.DRAIN))
             return
         error = task.exception()
         if error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FOLDER: Final = Path(__file__).parent / "scripts"
+_INCLUDE: Final = re.compile(r"^-- include (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,13 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """Return the script `name`, read once."""
-    text = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    """Return the script `name`, read once, with what it includes (``-- include other``) in its place."""
+    text = _INCLUDE.sub(lambda found: _read(found[1]), _read(name))
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
 
 
 def call_script(client: Any, name: str, keys: Sequence[str | bytes], args: Sequence[Any]) -> Any:

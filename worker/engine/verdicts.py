@@ -47,11 +47,14 @@ def error_list(attempts: Sequence[AttemptError]) -> bytes:
 class HandBack(Exception):
     """Run the job again after `delay_s`, and do not count this try.
 
-    For what is not the job's fault: a dependency is away, a predecessor is not there yet. With `cause` (or raised
-    ``from`` it) the error is kept with the job and shown in its dead letter, should it come to that.
+    For what is not the job's fault: a dependency is away, a predecessor is not there yet. It is counted with the job
+    by its `reason`, which should be one of a few. With `cause` (or raised ``from`` it) the error is kept with the job
+    and shown in its dead letter, should it come to that.
     """
 
-    def __init__(self, delay_s: float = 0.0, reason: str = "", *, cause: BaseException | None = None) -> None:
+    def __init__(
+        self, delay_s: float = 0.0, reason: str = "", *, cause: BaseException | AttemptError | None = None
+    ) -> None:
         super().__init__(delay_s, reason)
         self.delay_s = delay_s
         self.reason = reason

@@ -130,7 +130,8 @@ def _finish_args(f: Finish) -> tuple[Any, ...]:
 def _return_args(r: GiveBack) -> tuple[Any, ...]:
     delay = "" if r.delay_ms is None else max(r.delay_ms, 0)
     grace = "" if r.grace_ms is None else r.grace_ms
-    return r.claim.queue, r.claim.key, r.claim.token, r.tries, delay, r.claim.score, r.error, grace
+    shelf, why = _text(r.shelf), _text(r.why)
+    return r.claim.queue, r.claim.key, r.claim.token, r.tries, delay, r.claim.score, r.error, grace, shelf, why
 
 
 def _text(text: str) -> bytes:

@@ -14,7 +14,7 @@ from arq.connections import log_redis_info
 
 from noteflow.infrastructure.queue import codec, keys
 from worker.engine.compat import check_arq, signature_with_options
-from worker.engine.connections import open_pool, thread_client, wake_connection
+from worker.engine.connections import close_pool, open_pool, thread_client, wake_connection
 from worker.engine.cron import enqueue_due
 from worker.engine.drain import Drain
 from worker.engine.health import Health, delete_line_if_last, new_worker_id
@@ -203,7 +203,7 @@ class Worker(arq.worker.Worker):
                 await self.on_shutdown(self.ctx)
         finally:
             pool, self._pool = self.pool, None
-            await pool.aclose(close_connection_pool=True)
+            await close_pool(pool)
             self._drain.deafen()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import msgspec
 from sqlalchemy.dialects.postgresql import insert
@@ -81,7 +81,7 @@ async def move_acts(engine: AsyncEngine, redis: Any) -> int:
     while page := await redis.lrange(keys.ACTS, 0, PAGE - 1):
         with translated():
             async with engine.begin() as connection:
-                await connection.execute(_INSERT, [_row(msgspec.json.decode(entry, type=Act)) for entry in page])
+                await connection.execute(_INSERT, [_row(_act_in(entry)) for entry in page])
         async with redis.pipeline(transaction=False) as pipe:
             for entry in page:  # by value: another mover may have taken some of them meanwhile
                 pipe.lrem(keys.ACTS, 1, entry)
@@ -100,7 +100,7 @@ async def read_acts(sources: Sources, *, job_id: str | None = None, limit: int =
     }
     if sources.redis_problem is None:
         waiting = await sources.answer(sources.redis.lrange(keys.ACTS, -PAGE, -1))
-        for act in (msgspec.json.decode(entry, type=Act) for entry in waiting):
+        for act in map(_act_in, waiting):
             if job_id in (None, act.job_id):
                 found.setdefault(act.id, act)
     return sorted(found.values(), key=lambda act: act.at_ms, reverse=True)[:limit]
@@ -114,6 +114,15 @@ async def _store(engine: AsyncEngine, acts: Sequence[Act]) -> bool:
     except (Unavailable, SQLAlchemyError):
         return False
     return True
+
+
+def _act_in(entry: bytes) -> Act:
+    """What an entry of the list tells; one that no command of ours wrote stands for itself and holds up nobody."""
+    try:
+        return msgspec.json.decode(entry, type=Act)
+    except msgspec.DecodeError:
+        told = entry.decode("ascii", "backslashreplace")[:200].replace("\0", "\\x00")
+        return Act("unreadable", "nobody", target=keys.ACTS, note=told, id=uuid5(NAMESPACE_OID, repr(entry)))
 
 
 def _sound(act: Act) -> Act:

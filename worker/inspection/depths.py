@@ -24,8 +24,8 @@ LETTERS: Final = 1_000
 class QueueDepth:
     """One queue. `waiting` is `due` and `deferred` together; `parked` and `dead` are None while PostgreSQL is away.
 
-    `oldest_due_s` is for how long the first due job has been due. `dead` counts the letters of both servers.
-    `running_is_estimate` says that `running` was taken from the workers' records.
+    Jobs of a paused kind count as deferred. `oldest_due_s` is for how long the first due job has been due. `dead`
+    counts the letters of both servers. `running_is_estimate` says that `running` was taken from the workers' records.
     """
 
     queue: str
@@ -53,7 +53,7 @@ async def queue_depths(
             pipe.zcount(queue, "-inf", now_ms)
             pipe.zrange(queue, 0, 0, withscores=True)
             pipe.zrangebyscore(queue, f"({now_ms}", lease_ends_ms, start=0, num=WINDOW, withscores=True)
-            pipe.zrangebyscore(queue, f"({lease_ends_ms}", "+inf", start=0, num=1, withscores=True)
+            pipe.zrangebyscore(queue, f"({lease_ends_ms}", f"({keys.SHELVES_FROM_MS}", start=0, num=1, withscores=True)
         answers = await sources.answer(pipe.execute())
     letters = await _letters(sources)
     depths = []

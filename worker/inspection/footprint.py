@@ -26,13 +26,15 @@ from worker.inspection.sources import Sources, moment
 class Place:
     """A job's place in a queue. `due_at` is when its turn begins; of a claimed job, when its lease ends.
 
-    `was_claimed` says that a claim left it there; `before_it` counts the jobs with an earlier turn.
+    `was_claimed` says that a claim left it there, `is_shelved` that its kind was paused when its turn
+    came; `before_it` counts the jobs with an earlier turn.
     """
 
     queue: str
     due_at: datetime | None
     is_due: bool
     was_claimed: bool
+    is_shelved: bool
     before_it: int
 
 
@@ -59,8 +61,21 @@ class KeptResult:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedBack:
+    """How often a job was handed back for one reason, at no cost to it; when last, and by which worker."""
+
+    reason: str
+    times: int
+    last_at: datetime | None
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Footprint:
-    """One job in Redis. `tries` were begun; `attempts` are those that failed and were told of, oldest first."""
+    """One job in Redis. `tries` were begun; `attempts` are those that failed and were told of, oldest first.
+
+    `handed_back` is kept for a day, also after the job's end.
+    """
 
     now: datetime | None
     place: Place | None
@@ -70,6 +85,7 @@ class Footprint:
     tries: int
     crashes: int
     attempts: list[AttemptTold]
+    handed_back: list[HandedBack]
     unknown_since: datetime | None
     is_marked_for_abort: bool
     result: KeptResult | None
@@ -94,6 +110,7 @@ async def read_footprint(sources: Sources, job_id: str, *, reveal: bool = False)
         for name in (keys.RETRY_PREFIX, keys.CRASHES_PREFIX, keys.UNKNOWN_PREFIX):
             pipe.get(name.encode() + key)
         pipe.lrange(keys.ERRORS_PREFIX.encode() + key, 0, -1)
+        pipe.hgetall(keys.HANDED_BACK_PREFIX.encode() + key)
         pipe.zscore(keys.ABORT, key)
         for queue in queues:
             pipe.zscore(queue, key)
@@ -102,7 +119,7 @@ async def read_footprint(sources: Sources, job_id: str, *, reveal: bool = False)
             None if isinstance(each, Exception) else each
             for each in await sources.answer(pipe.execute(raise_on_error=False))
         ]
-    body, body_ms, owner, owner_ms, result, result_ms, tries, crashes, unknown, errors, abort, *places = told
+    body, body_ms, owner, owner_ms, result, result_ms, tries, crashes, unknown, errors, returns, abort, *places = told
     return Footprint(
         now=moment(now_ms),
         place=_place(queues, places, now_ms),
@@ -112,6 +129,7 @@ async def read_footprint(sources: Sources, job_id: str, *, reveal: bool = False)
         tries=_number(tries),
         crashes=_number(crashes),
         attempts=attempts_told(list(_objects(errors or [])), reveal=reveal),
+        handed_back=_returns(returns or {}),
         unknown_since=moment(_number(unknown)) if unknown else None,
         is_marked_for_abort=abort is not None,
         result=None if result is None else _result(result, _seconds(result_ms), reveal),
@@ -124,7 +142,8 @@ def _place(queues: Sequence[str], places: Sequence[Any], now_ms: int) -> Place |
         score, rank = places[2 * number : 2 * number + 2]
         if score is not None and rank is not None:
             claimed = math.isfinite(score) and score != math.floor(score)
-            return Place(queue, moment(score), score <= now_ms, claimed, rank)
+            shelved = keys.SHELVES_FROM_MS <= score < math.inf
+            return Place(queue, moment(score), score <= now_ms, claimed, shelved, rank)
     return None
 
 
@@ -147,6 +166,22 @@ def _result(raw: bytes, expires_in_s: float | None, reveal: bool) -> KeptResult:
         expires_in_s=expires_in_s,
         detail=told.get("detail") if reveal else masked(told.get("detail")),
     )
+
+
+def _returns(told: dict[bytes, bytes]) -> list[HandedBack]:
+    reasons = [name.removeprefix(b"n:") for name in told if name.startswith(b"n:")]
+    found = []
+    for reason in sorted(reasons):
+        last, worker = told.get(b"at:" + reason), told.get(b"by:" + reason)
+        found.append(
+            HandedBack(
+                reason.decode("utf-8", "replace"),
+                _number(told[b"n:" + reason]),
+                moment(_number(last)) if last else None,
+                worker.decode("utf-8", "replace") if worker else None,
+            )
+        )
+    return found
 
 
 def _objects(entries: Sequence[bytes]) -> Iterator[dict[str, Any]]:

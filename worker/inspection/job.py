@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint, read_footprint
 from worker.inspection.ids import unescaped
 from worker.inspection.letters import Letter, letters_of
+from worker.inspection.loss import read_mark
 from worker.inspection.masking import masked_name
 from worker.inspection.payloads import Envelope, meeting_of, read_envelope
 from worker.inspection.sources import RedisAway, Sources
@@ -53,7 +54,10 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """One job. `footprint` is None while Redis is away; what only PostgreSQL knows is empty while that is away."""
+    """One job. `footprint` is None while Redis is away; what only PostgreSQL knows is empty while that is away.
+
+    `redis_lost_at` is when, within the hour, it was noticed that Redis may have lost its data: of a job nobody knows.
+    """
 
     job_id: str
     footprint: Footprint | None
@@ -62,6 +66,7 @@ class JobFacts:
     outbox: OutboxRow | None
     letters: list[Letter]
     acts: list[Act]
+    redis_lost_at: datetime | None
     redis: str | None
     postgresql: str | None
 
@@ -107,10 +112,13 @@ async def _read(sources: Sources, job_id: str, reveal: bool) -> tuple[JobFacts, 
         outbox=outbox,
         letters=letters,
         acts=await read_acts(sources, job_id=job_id),
+        redis_lost_at=None,
         redis=sources.redis_problem,
         postgresql=sources.postgresql_problem,
     )
-    return facts, fleet
+    if facts.is_known or footprint is None:
+        return facts, fleet
+    return replace(facts, redis_lost_at=(await read_mark(sources)).noticed_at), fleet
 
 
 async def _ledger(sources: Sources, job_id: str) -> list[LedgerRow]:

@@ -27,6 +27,11 @@ class AttemptTold:
     attempt: int | None
     worker: str | None
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether no error is told of, but a worker that died with the job."""
+        return self.error.endswith(".WorkerDied")
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:

@@ -15,7 +15,12 @@ from noteflow.domain.value_objects import MeetingState
 _SHOWN = frozenset({"meeting_id", "state", "language", "_version"})
 _STATES = frozenset(MeetingState)
 # Our own errors name fields and places and never quote. Of the engine's, these do not either.
-_OUR_ERRORS = ("noteflow.domain.errors.", "noteflow.infrastructure.queue.", "arq.worker.JobExecutionFailed")
+_OUR_ERRORS = (
+    "noteflow.domain.errors.",
+    "noteflow.infrastructure.queue.",
+    "worker.engine.losses.",
+    "arq.worker.JobExecutionFailed",
+)
 _OUR_REASONS = re.compile(
     r"(refused|premature|bug|conflict|unavailable): |cancelled by |max \d+ retries exceeded$"
     r"|\d+ workers died running it$|its body was missing or had expired$"

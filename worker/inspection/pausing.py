@@ -6,6 +6,7 @@ from jobs import handlers
 from noteflow.infrastructure.queue import keys
 from worker.inspection.acts import Act, settle, told
 from worker.inspection.fleet import read_fleet
+from worker.inspection.kept_pauses import later_than, steering_alone
 from worker.inspection.pauses import KIND, field_of, pause_value
 from worker.inspection.sources import Sources
 
@@ -26,22 +27,35 @@ async def known_kinds(sources: Sources) -> list[str]:
 
 
 async def pause(sources: Sources, scope: str, name: str, *, reason: str, actor: str) -> None:
-    """Let no worker claim from the queue, or run the kind, from its next claim on; what runs goes on."""
+    """Let no worker claim from the queue, or run the kind, from its next claim on; what runs goes on.
+
+    Kept by both servers; while PostgreSQL is away by Redis alone, until it is back. Raises RedisAway.
+    """
     now_ms = await sources.now_ms()
-    async with sources.redis.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.PAUSED, field_of(scope, name), pause_value(reason, actor, now_ms))
-        pipe.execute_command(*told([Act("pause", actor, target=f"{scope}:{name}", note=reason)]))
-        await sources.answer(pipe.execute())
-    await settle(sources)
+    async with steering_alone(sources, target := f"{scope}:{name}") as latest:
+        at_ms = later_than(latest, now_ms)
+        act = Act("pause", actor, target=target, note=reason, at_ms=at_ms)
+        async with sources.redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.PAUSED, field_of(scope, name), pause_value(reason, actor, at_ms))
+            pipe.execute_command(*told([act]))
+            await sources.answer(pipe.execute())
+        await settle(sources)
 
 
 async def resume(sources: Sources, scope: str, name: str, *, actor: str) -> bool:
-    """End a pause; tell whether there was one. Idle workers notice within a second."""
-    if not await sources.answer(sources.redis.hexists(keys.PAUSED, field_of(scope, name))):
-        return False
-    async with sources.redis.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.PAUSED, field_of(scope, name))
-        pipe.execute_command(*told([Act("resume", actor, target=f"{scope}:{name}")]))
-        await sources.answer(pipe.execute())
-    await settle(sources)
+    """End a pause, in both servers; tell whether there was one in either. Idle workers notice within a second.
+
+    Raises RedisAway.
+    """
+    now_ms = await sources.now_ms()
+    async with steering_alone(sources, target := f"{scope}:{name}") as latest:
+        is_kept = latest is not None and latest.act == "pause"
+        if not await sources.answer(sources.redis.hexists(keys.PAUSED, field_of(scope, name))) and not is_kept:
+            return False
+        act = Act("resume", actor, target=target, at_ms=later_than(latest, now_ms))
+        async with sources.redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(keys.PAUSED, field_of(scope, name))
+            pipe.execute_command(*told([act]))
+            await sources.answer(pipe.execute())
+        await settle(sources)
     return True

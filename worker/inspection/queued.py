@@ -130,14 +130,15 @@ def _row(
         "tries": int(tries) if tries and tries.isdigit() else 0,
         "size_bytes": size,
         "worker": owner_of(owner),
-        "detail": _detail(state, head, owner, errors),
+        "detail": _detail(state, head, owner, errors, score),
     }
 
 
-def _detail(state: JobState, head: Head | None, owner: bytes | None, errors: list[bytes]) -> str | None:
+def _detail(state: JobState, head: Head | None, owner: bytes | None, errors: list[bytes], score: float) -> str | None:
     if state is JobState.RUNNING and owner is None:
         return "its lease is over, it comes due again within seconds"
-    return _last_error(errors) or ("its payload is missing" if head is None else None)
+    paused = "its kind is paused, or was until now" if score >= keys.SHELVES_FROM_MS else None
+    return _last_error(errors) or ("its payload is missing" if head is None else paused)
 
 
 def owner_of(lease: bytes | None) -> str | None:

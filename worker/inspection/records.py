@@ -19,12 +19,13 @@ RATE_WINDOW_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class StoredCounts:
-    """Parked and dead jobs by queue, and the outbox's rows."""
+    """Parked and dead jobs by queue, and the outbox's rows; of those dispatched, how many are to be looked at now."""
 
     parked: Mapping[str, int]
     dead: Mapping[str, int]
     outbox_waiting: int
     outbox_dispatched: int
+    outbox_doubted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ async def read_counts(sources: Sources) -> StoredCounts | None:
         return None
     parked: dict[str, int] = {}
     dead: dict[str, int] = {}
-    states = {"waiting": 0, "dispatched": 0}
+    states = {"waiting": 0, "dispatched": 0, "doubted": 0}
     for row in rows:
         if row.state == "parked":
             parked[row.queue] = row.number
@@ -75,7 +76,7 @@ async def read_counts(sources: Sources) -> StoredCounts | None:
             dead[row.queue] = row.number
         else:
             states[row.state] = states[row.state] + row.number
-    return StoredCounts(parked, dead, states["waiting"], states["dispatched"])
+    return StoredCounts(parked, dead, states["waiting"], states["dispatched"], states["doubted"])
 
 
 async def read_rates(sources: Sources) -> Rates | None:
@@ -122,6 +123,9 @@ _COUNTS = """
     (SELECT '', 'waiting', count(*) FROM (SELECT FROM outbox WHERE state = 'waiting' LIMIT :most) AS waiting)
     UNION ALL
     (SELECT '', 'dispatched', count(*) FROM (SELECT FROM outbox WHERE state = 'dispatched' LIMIT :most) AS sent)
+    UNION ALL
+    (SELECT '', 'doubted', count(*)
+     FROM (SELECT FROM outbox WHERE state = 'dispatched' AND due_at <= clock_timestamp() LIMIT :most) AS doubted)
 """
 
 _RATES = """

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from worker.inspection.depths import QueueDepth, queue_depths
 from worker.inspection.fleet import WorkerRecord, read_fleet
+from worker.inspection.loss import RedisLoss, loss_in, read_mark
 from worker.inspection.pauses import Pause
 from worker.inspection.records import Meetings, Rates, StoredCounts, read_counts, read_meetings, read_rates
 from worker.inspection.sources import Sources, moment
@@ -38,6 +39,7 @@ class Stats:
     pauses: list[Pause]
     outbox_waiting: int | None
     outbox_dispatched: int | None
+    redis_lost: RedisLoss | None
     rates: Rates | None
     meetings: Meetings | None
     postgresql: str | None
@@ -49,6 +51,7 @@ async def read_stats(sources: Sources) -> Stats:
     fleet = await read_fleet(sources, now_ms)
     counts = await read_counts(sources)
     rates, meetings = await asyncio.gather(read_rates(sources), read_meetings(sources))
+    mark = await read_mark(sources)
     stored = counts or StoredCounts({}, {}, 0, 0)
     queues = fleet.queues(sources.queue_name)
     queues += sorted({*stored.parked, *stored.dead} - set(queues))
@@ -59,6 +62,7 @@ async def read_stats(sources: Sources) -> Stats:
         pauses=fleet.pauses,
         outbox_waiting=counts.outbox_waiting if counts else None,
         outbox_dispatched=counts.outbox_dispatched if counts else None,
+        redis_lost=loss_in(mark, counts),
         rates=rates,
         meetings=meetings,
         postgresql=sources.postgresql_problem,

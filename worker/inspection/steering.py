@@ -64,7 +64,7 @@ class Steering:
         if mark is not None and mark.place is not None:
             if mark.place.is_due:
                 return Acted(job_id, False, "it is due already: see why")
-            again = (1, _key(job_id), None, mark.tries, 0, 0, "", "")
+            again = (1, _key(job_id), None, mark.tries, 0, 0, "", "", "", "")
             return await self._claimed(facts, "give_back", again, Verb.RETRY, "due now")
         if mark is not None and mark.has_payload:
             return await self._back_into_queue(facts)

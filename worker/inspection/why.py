@@ -16,7 +16,7 @@ from worker.inspection.job import JobFacts
 from worker.inspection.why_ended import aborted, applied, buried, kept_result
 from worker.inspection.why_queued import failures, half_lost, queued
 from worker.inspection.why_stored import asked_for, missing_in_redis, parked
-from worker.inspection.words import at, span
+from worker.inspection.words import at, since, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now:
     if facts.postgresql is not None:
         return "unknown", "Redis does not know it; it may be applied, parked or dead, which PostgreSQL would tell", None
     sentence = f"nobody has heard of it, as of {at(now)}: it was never enqueued, or it ended and was pruned since"
+    if facts.redis_lost_at is not None:
+        when = since(facts.redis_lost_at, now)
+        sentence += (
+            f", or Redis lost it: that was found emptied, restarted or replaced at {when}; say it again if in doubt"
+        )
     return "unknown", sentence, None
 
 

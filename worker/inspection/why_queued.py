@@ -41,12 +41,15 @@ def half_lost(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, _no
 
 def failures(mark: Footprint) -> str:
     """The workers that it cost and its failed attempts, as the end of a sentence; Redis keeps both until it ends."""
-    died = f"; {count(mark.crashes, 'worker')} died running it before" if mark.crashes else ""
-    if not mark.attempts:
+    losses = [each for each in mark.attempts if each.is_loss]
+    names = ", ".join(dict.fromkeys(each.worker for each in losses if each.worker))
+    died = f"; {count(mark.crashes, 'worker')} died running it before{names and f' ({names})'}" if mark.crashes else ""
+    failed = [each for each in mark.attempts if not each.is_loss]
+    if not failed:
         return died
-    last = mark.attempts[-1]
+    last = failed[-1]
     said = f"{last.error.rpartition('.')[2]}: {last.message}"
-    told = "an attempt failed" if len(mark.attempts) == 1 else f"{len(mark.attempts)} attempts failed, the last"
+    told = "an attempt failed" if len(failed) == 1 else f"{len(failed)} attempts failed, the last"
     return f"{died}; before that {told} with {said}"
 
 
@@ -102,12 +105,23 @@ def _lease_over(place: Place, now: datetime) -> Said | None:
 def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: datetime) -> Said | None:
     if place.is_due:
         return None
+    if place.is_shelved:
+        return "waiting", "its kind was paused until now; the next claim brings it back to its old place", "jobs stats"
     when, retry = until(place.due_at, now), f"jobs retry {facts.job_id}"
-    if not mark.attempts and not mark.tries and not _delayed_by_outage(fleet, place):
+    if not (mark.attempts or mark.tries or mark.handed_back or _delayed_by_outage(fleet, place)):
         return "deferred", f"it is deferred until {when}", retry
     if away := _away(fleet, place):
         return "postgresql_away", f"PostgreSQL is away ({away}); it was handed back until {when}", "check"
-    return "handed_back", f"it was handed back until {when}{failures(mark)}", retry
+    return "handed_back", f"it was handed back{_how_often(mark)} until {when}{failures(mark)}", retry
+
+
+def _how_often(mark: Footprint) -> str:
+    """How often a job was handed back, and why, as part of a sentence."""
+    times = sum(each.times for each in mark.handed_back)
+    reasons = ", ".join(
+        f"{each.reason} {each.times:,}" if len(mark.handed_back) > 1 else each.reason for each in mark.handed_back
+    )
+    return f" {count(times, 'time')} ({reasons}), now" if times else ""
 
 
 def _delayed_by_outage(fleet: Fleet, place: Place) -> bool:

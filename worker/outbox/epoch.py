@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,26 +13,38 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+from worker.inspection.kept_pauses import Restored, restore_pauses
 
 PAGE = 5_000
 
 
-async def notice_loss(engine: AsyncEngine, redis: Redis) -> int:
-    """Have every dispatched row looked at again if Redis may have lost some; say how many.
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a Redis that may have lost its data makes necessary: so many rows are looked at again."""
+
+    jobs: int
+    pauses: Restored
+
+
+async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
+    """If Redis may have lost its data, restore the pauses, and have every dispatched row looked at again.
 
     The mark is the run id of the server that holds it. It is gone after a FLUSHALL, and another after a restart or a
-    failover, from which Redis may have come back with all, some or nothing of what it held. The rows come first: a
-    crash in between repeats them, and forgets none.
+    failover, from which Redis may have come back with all, some or nothing of what it held. The mark comes last: a
+    crash in between repeats the rest, and forgets nothing. The pauses come first, so that no job that was paused runs.
     """
     found, run_id = await _mark_and_run_id(redis)
     if found == run_id:
-        return 0
+        return None
+    pauses = await restore_pauses(engine, redis)
     doubted = await _doubt_all(engine)
+    is_loss = found is not None or bool(doubted or pauses)
+    call: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
     try:
-        await redis.set(keys.OUTBOX_MARK, run_id)
+        await call("EVAL", _LEAVE_MARK, 2, keys.OUTBOX_MARK, keys.OUTBOX_LOST, run_id, doubted, int(is_loss))
     except REDIS_FAILURES as error:
         raise unavailable(error, "the outbox's Redis") from without_arguments(error)
-    return doubted
+    return Loss(doubted, pauses)
 
 
 async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
@@ -62,6 +76,22 @@ async def _doubt_all(engine: AsyncEngine) -> int:
         doubted += page
     return doubted
 
+
+# Several relays may notice at once, and share the rows between them. An hour is for whoever asks what has happened.
+_LEAVE_MARK = """
+    local before = redis.call('GET', KEYS[1])
+    redis.call('SET', KEYS[1], ARGV[1])
+    if ARGV[3] == '0' then
+      return
+    end
+    local now = redis.call('TIME')
+    if before ~= ARGV[1] then
+      redis.call('DEL', KEYS[2])
+    end
+    redis.call('HSETNX', KEYS[2], 'at', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
+    redis.call('HINCRBY', KEYS[2], 'jobs', ARGV[2])
+    redis.call('EXPIRE', KEYS[2], 3600)
+"""
 
 # All get one moment, so that they are dispatched in the order in which they were asked for.
 _DOUBT = """

@@ -27,6 +27,8 @@ from worker.story import place_of
 
 LONGEST_PAUSE_S = 2.0
 
+_ANOTHER = "it is not the Redis that they were given to"
+
 
 class Relay:
     """Runs until it is cancelled. While PostgreSQL or Redis is away it says so once, and tries again.
@@ -87,8 +89,12 @@ class Relay:
 
     async def _once(self) -> None:
         if time.monotonic() - self._noticed_at >= self._rest_s / 2:
-            if doubted := await notice_loss(self._engine, self._redis):
-                self._log.warning("outbox.redis_lost", jobs=doubted, why="it is not the Redis that they were given to")
+            if loss := await notice_loss(self._engine, self._redis):
+                if loss.jobs:
+                    self._log.warning("outbox.redis_lost", jobs=loss.jobs, why=_ANOTHER)
+                if loss.pauses:
+                    paused, resumed = loss.pauses.paused, loss.pauses.resumed
+                    self._log.warning("pauses.restored", paused=paused, resumed=resumed, why=_ANOTHER)
             self._noticed_at = time.monotonic()
         if time.monotonic() >= self._look_again_at:
             self._look_again_at = math.inf

@@ -17,6 +17,7 @@ from noteflow.infrastructure.queue import keys
 from worker.engine.dead_letters import DeadLetters
 from worker.inspection.depths import QueueDepth, queue_depths
 from worker.inspection.fleet import Fleet, read_fleet
+from worker.inspection.pauses import KIND
 from worker.inspection.records import StoredCounts, read_counts, read_meetings
 from worker.inspection.sources import Sources
 
@@ -89,6 +90,7 @@ class _Families:
             "queue_oldest_due_age_seconds", "For how long the first due job has been due; 0 if none is.", "queue"
         )
         self.paused = gauge("queue_paused", "1 while an operator has paused the queue.", "queue")
+        self.kinds_paused = gauge("kind_paused", "1 while an operator has paused the kind.", "kind")
         self.parked = gauge("parked_jobs", "Jobs that wait in PostgreSQL for what must come first.", "queue")
         self.letters = gauge("dead_letters", "Jobs that will not be tried again by themselves.", "queue")
         self.events = counter(
@@ -100,7 +102,7 @@ class _Families:
         self.workers = gauge("workers", "Worker processes: ready, unready, or silent for more than a beat.", "state")
         self.enqueued = counter(
             "jobs_enqueued",
-            "Jobs put into Redis by JobClient and the outbox's relay, since Redis last lost its data.",
+            "Jobs put into Redis by JobClient and the relay since it last lost data; plain Arq clients count none.",
             "kind",
         )
         self.stalest = gauge(
@@ -109,8 +111,8 @@ class _Families:
 
     def all(self) -> Iterator[Metric]:
         yield from (
-            self.jobs, self.oldest, self.paused, self.parked, self.letters, self.events, self.outbox, self.workers,
-            self.enqueued, self.stalest,
+            self.jobs, self.oldest, self.paused, self.kinds_paused, self.parked, self.letters, self.events,
+            self.outbox, self.workers, self.enqueued, self.stalest,
         )  # fmt: skip
 
     def show(self, state: FleetState) -> None:
@@ -123,6 +125,9 @@ class _Families:
                 self.parked.add_metric([depth.queue], depth.parked)
             if depth.dead is not None:
                 self.letters.add_metric([depth.queue], depth.dead)
+        for pause in state.fleet.pauses:
+            if pause.scope == KIND:
+                self.kinds_paused.add_metric([pause.name], 1)
         for event, number in state.letter_events.items():
             self.events.add_metric([event], number)
         if state.counts is not None:

@@ -13,7 +13,7 @@ from noteflow.domain.outcomes import AlreadyApplied, Applied, Superseded
 from worker.delivery import Delivery
 from worker.endings import Completed, Ending, Parked
 from worker.engine.claims import Ending as Recorded
-from worker.engine.claims import Outcome
+from worker.engine.claims import Outcome, Why
 from worker.retry import Failure
 
 OTHER: Final = "other"
@@ -22,6 +22,7 @@ OTHER: Final = "other"
 SUCCEEDED: Final = "succeeded"
 REASONS: Final = (SUCCEEDED, *Failure)
 COMPLETED_AS: Final = (Applied.name, AlreadyApplied.name, Superseded.name, "parked")
+HANDED_BACK_FOR: Final = (Failure.CONFLICT, Failure.UNAVAILABLE, *Why)
 OUTCOMES: Final = (*COMPLETED_AS, *(outcome for outcome in Outcome if outcome is not Outcome.COMPLETE))
 
 _WORK_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -50,6 +51,8 @@ class JobMetrics:
         self._started = {kind: started.labels(kind) for kind in known}
         finished = counter("jobs_finished", "Claims whose ending is recorded, by this process.", "kind", "outcome")
         self._finished = {(kind, outcome): finished.labels(kind, outcome) for kind in known for outcome in OUTCOMES}
+        returns = counter("jobs_handed_back", "Claims that ended at no cost to their job, by why.", "kind", "reason")
+        self._returns = {(kind, str(why)): returns.labels(kind, why) for kind in known for why in HANDED_BACK_FOR}
         attempts = counter("attempts", "Attempts that ended, by why they ended.", "kind", "reason")
         self._attempts = {(kind, reason): attempts.labels(kind, reason) for kind in known for reason in REASONS}
         self._attempt_s = histogram("attempt_duration", "How long an attempt took.", _WORK_S)
@@ -87,6 +90,8 @@ class JobMetrics:
         outcome = noted or Applied.name if ending.outcome is Outcome.COMPLETE else ending.outcome.value
         self._finished[kind, outcome].inc()
         self._job_s[kind].observe(max(0, ending.finished_ms - ending.started_ms) / 1000)
+        if (handed_back := self._returns.get((kind, ending.handed_back))) is not None:
+            handed_back.inc()
         if ending.outcome is Outcome.LOST:
             (self._leases_lost if isinstance(ending.error, asyncio.CancelledError) else self._fenced).inc()
         elif ending.crashes and ending.outcome not in (Outcome.HANDED_BACK, Outcome.RETRIED):

@@ -48,9 +48,8 @@ class OtelSpans:
         return self._current(self._tracer.start_span("attempt", attributes={"noteflow.job.attempt": number}))
 
     def committing(self) -> AbstractContextManager[Span]:
-        """The statement that commits, or the COMMIT."""
-        attributes = {"db.system.name": "postgresql", "db.operation.name": "COMMIT"}
-        return self._current(self._tracer.start_span("COMMIT", kind=SpanKind.CLIENT, attributes=attributes))
+        """The writes that were kept to the end, and the COMMIT: or one statement that is both."""
+        return self._current(self._tracer.start_span("commit"))
 
     @contextmanager
     def _current(self, span: Span) -> Iterator[Span]:

@@ -13,6 +13,7 @@ from noteflow.domain.errors import UnitOfWorkFailed
 from noteflow.infrastructure.persistence.driver import driver_of, pooled_driver
 from noteflow.infrastructure.persistence.faults import READ_ONLY, raise_translated, sqlstate_of, translated
 from noteflow.infrastructure.persistence.statement import Write, compose
+from noteflow.infrastructure.persistence.tracing import sql_span
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -83,7 +84,8 @@ class Transaction:
         await self.flush()
         assert self._connection is not None
         try:
-            await self._connection.commit()
+            with sql_span(self._engine.url, "COMMIT"):
+                await self._connection.commit()
         except BaseException as error:
             await self._fail(error)
         self._begun = self._gated = False
@@ -104,7 +106,8 @@ class Transaction:
         try:
             connection = await self._connected()
             self._begun = True
-            return await connection.execute(statement, parameters)
+            with sql_span(self._engine.url, statement):
+                return await connection.execute(statement, parameters)
         except BaseException as error:
             await self._fail(error)
 
@@ -132,9 +135,12 @@ class Transaction:
         """The rows of a statement: within the transaction if there is one, else of one that is a transaction itself."""
         try:
             if self._connection is not None:
-                return await (await driver_of(self._connection)).fetch(sql, *values)
+                driver = await driver_of(self._connection)
+                with sql_span(self._engine.url, sql):
+                    return await driver.fetch(sql, *values)
             async with pooled_driver(self._engine) as driver:
-                return await driver.fetch(sql, *values)
+                with sql_span(self._engine.url, sql):
+                    return await driver.fetch(sql, *values)
         except BaseException as error:
             await self._fail(error)
 

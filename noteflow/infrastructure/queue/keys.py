@@ -19,12 +19,21 @@ key                         type    life                                        
 ``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the
                                                                                 last one to stop deletes it
 --------------------------  ------  ------------------------------------------  ----------------------------------
+``arq:leases:<queue>``      zset    until none of the queue's jobs is held;     as ``arq:in-progress:<id>``: ours
+                                    member job id, score the parked score       only, not those of stock workers
+``arq:shelves:<queue>``     hash    while a job may be on one; paused function  claim; hand-back of a job whose
+                                    → number of its shelf, a band of scores in  function is paused
+                                    the queue that is due for nobody
 ``arq:errors:<id>``         list    as ``arq:retry:<id>``; JSON, one an         a retry or hand-back with an
                                     attempt, newest last, at most 20            error; the end deletes it
 ``arq:crashes:<id>``        string  as ``arq:retry:<id>``; deaths of workers    claim of a job whose lease ended
                                     that were running the job                   unfinished; the end deletes it
 ``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      hand-back of a job whose function
                                     first lacked the function                   no worker here knows (yet)
+``arq:handed-back:<id>``    hash    as ``arq:retry:<id>``, also after the       hand-back at no cost; deleted
+                                    job's end; for each reason how often        when the id is enqueued anew
+                                    (``n:``), last when (``at:``, unix ms)
+                                    and by which worker (``by:``)
 ``arq:dead:letter:<id>``    hash    until replayed, dropped or moved to         ``bury.lua``, in the call that
                                     PostgreSQL                                  removes the job
 ``arq:dead:letters``        zset    for ever; member job id, score when it      as the letter
@@ -41,11 +50,14 @@ key                         type    life                                        
 ``arq:outbox:mark``         string  for ever; the run id of the Redis it was    the relay of any worker
                                     left in: another, or none, says that
                                     jobs may have been lost
+``arq:outbox:lost``         hash    an hour; ``at`` (unix ms) a relay noticed   as the mark
+                                    that Redis had lost data, ``jobs`` of the
+                                    outbox looked at again since
 ``arq:enqueued``            hash    for ever; function → jobs put into Redis    ``enqueue.lua``, ``dispatch.lua``
 ``arq:probe``               string  a second                                    a worker's ``/readyz``, to see
                                                                                 whether it can write
-``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator
-                                    ``function:<name>`` → reason, or JSON of
+``arq:paused``              hash    until resumed; ``queue:<name>`` or          an operator; the relay of any
+                                    ``function:<name>`` → reason, or JSON of    worker, if Redis has lost it
                                     reason, actor and time
 ``arq:acts``                list    until moved to PostgreSQL; JSON, one an     an operator's command
                                     act of an operator, newest last
@@ -64,9 +76,12 @@ RETRY_PREFIX: Final = "arq:retry:"
 RESULT_PREFIX: Final = "arq:result:"
 HEALTH_CHECK_SUFFIX: Final = ":health-check"
 
+SHELVES_PREFIX: Final = "arq:shelves:"
+LEASES_PREFIX: Final = "arq:leases:"
 ERRORS_PREFIX: Final = "arq:errors:"
 CRASHES_PREFIX: Final = "arq:crashes:"
 UNKNOWN_PREFIX: Final = "arq:unknown:"
+HANDED_BACK_PREFIX: Final = "arq:handed-back:"
 DEAD_LETTER_PREFIX: Final = "arq:dead:letter:"
 DEAD_LETTERS: Final = "arq:dead:letters"
 DEAD_COUNTS: Final = "arq:dead:counts"
@@ -79,6 +94,12 @@ ACTS: Final = "arq:acts"
 ENQUEUED: Final = "arq:enqueued"
 PROBE: Final = "arq:probe"
 OUTBOX_MARK: Final = "arq:outbox:mark"
+OUTBOX_LOST: Final = "arq:outbox:lost"
+
+SHELVES_FROM_MS: Final = 4 * 10**13
+"""From here on a score in a queue is no time, but a place on the shelf of a paused function, as in ``shelf.lua``."""
+
+SHELF_WIDTH_MS: Final = 4 * 10**12
 
 RETRY_LIFE_S: Final = 88_400
 """Arq's own figure for the life of ``arq:retry:<id>``, kept so that mixed fleets agree."""
@@ -122,6 +143,11 @@ def crashes(job_id: str) -> str:
 def unknown(job_id: str) -> str:
     """Name the key that says since when a job's function is unknown."""
     return UNKNOWN_PREFIX + job_id
+
+
+def handed_back(job_id: str) -> str:
+    """Name the key that counts how often a job was handed back, and why."""
+    return HANDED_BACK_PREFIX + job_id
 
 
 def dead_letter(job_id: str) -> str:

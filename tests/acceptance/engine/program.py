@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import uvloop
 from arq.connections import RedisSettings
@@ -28,10 +29,22 @@ async def count(ctx: dict[Any, Any]) -> None:
     await ctx["redis"].hincrby("done", ctx["job_id"], 1)
 
 
-async def block(ctx: dict[Any, Any]) -> None:
-    """Block the event loop for a minute."""
+async def nap(ctx: dict[Any, Any]) -> None:
+    """Keep a slot for a moment, and the processor free."""
+    await asyncio.sleep(0.25)
+
+
+async def block(ctx: dict[Any, Any], for_s: float = 60) -> None:
+    """Block the event loop."""
     await ctx["redis"].rpush("ran", ctx["job_id"])
-    time.sleep(60)
+    time.sleep(for_s)
+
+
+class WorkerSettings:
+    """What ``arq --check`` looks at."""
+
+    functions: ClassVar = [nap]
+    redis_settings = RedisSettings.from_dsn(os.environ.get("CHECKED_REDIS_URL", "redis://"))
 
 
 def main(url: str, lease_s: str, wait_s: str) -> None:
@@ -43,7 +56,7 @@ def main(url: str, lease_s: str, wait_s: str) -> None:
 
 async def _make(url: str, lease_s: float, wait_s: int) -> Worker:
     return Worker(
-        [func(f, name=f.__name__, max_tries=2, timeout=3600) for f in (hold, count, block)],
+        [func(f, name=f.__name__, max_tries=2, timeout=3600) for f in (hold, count, nap, block)],
         redis_settings=RedisSettings.from_dsn(url),
         options=Options(lease_s=lease_s),
         job_completion_wait=wait_s,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -14,7 +15,7 @@ from arq.connections import ArqRedis
 from arq.jobs import Job
 
 from noteflow.infrastructure.queue.codec import job_deserializer
-from tests.integration.engine.jobs import QUEUE, put, put_many
+from tests.integration.engine.jobs import QUEUE, now_ms, put, put_many
 from tests.waiting import eventually
 
 LEASE_S = 2.0
@@ -81,6 +82,20 @@ async def test_after_kill_9_the_job_runs_elsewhere_within_the_lease_and_a_second
     assert await redis.lrange("ran", 0, -1) == [b"j 1", b"j 1"]  # type: ignore[misc]
 
 
+async def test_after_kill_9_the_job_runs_before_thousands_that_are_due(redis: ArqRedis, spawn: Spawn) -> None:
+    victim = await spawn()
+    await put(redis, "j", "hold")
+    await eventually(lambda: ran(redis, 1))
+    await put_many(redis, 3000, "nap")
+    due_ms = now_ms()
+    await eventually(lambda: redis.keys("arq:result:*"))
+    victim.kill()
+    await spawn()
+    await eventually(lambda: ran(redis, 2))
+    # What was due before the job's lease was over still waits: all of it would have come first.
+    assert await redis.zcount(QUEUE, "-inf", due_ms) > 500
+
+
 async def _workers(redis: ArqRedis, number: int) -> bool:
     return int(await redis.zcard("arq:workers")) >= number
 
@@ -95,6 +110,51 @@ async def test_a_stopped_worker_hands_its_jobs_back_at_once_and_leaves_nothing(r
     assert await leftovers(redis) == []
     assert await redis.exists("arq:retry:j") == 0
     assert await redis.zscore(QUEUE, "j") == before
+
+
+@pytest.mark.parametrize("deploys", [2, pytest.param(20, marks=pytest.mark.slow)])
+async def test_many_deploys_during_one_long_job_do_not_fail_it(redis: ArqRedis, spawn: Spawn, deploys: int) -> None:
+    await put(redis, "j", "hold")  # which has two tries
+    for deploy in range(1, deploys + 1):
+        worker = await spawn()
+        await eventually(lambda deploy=deploy: ran(redis, deploy))  # type: ignore[misc]
+        worker.send_signal(signal.SIGTERM)
+        assert await exit_code(worker) == 0
+    await redis.set("go", 1)
+    await spawn()
+    assert await Job("j", redis, _deserializer=job_deserializer).result(timeout=10, poll_delay=0.02) == "held"
+    assert await redis.lrange("ran", 0, -1) == [b"j 1"] * (deploys + 1)  # type: ignore[misc]
+    assert await redis.keys("arq:dead:*") == []
+
+
+@pytest.mark.parametrize(("lease_s", "for_s"), [(0.6, 2.0), pytest.param(10.0, 30.0, marks=pytest.mark.slow)])
+async def test_a_job_that_blocks_its_loop_for_longer_than_its_lease_keeps_it(
+    redis: ArqRedis, spawn: Spawn, lease_s: float, for_s: float
+) -> None:
+    await spawn(lease_s=lease_s)
+    await put(redis, "j", "block", for_s)
+    await eventually(lambda: ran(redis, 1))
+    await spawn(lease_s=lease_s)
+    await eventually(lambda: _workers(redis, 2))
+    await eventually(lambda: redis.exists("arq:result:j"), within_s=for_s + 10)
+    assert await length(redis) == 1
+    assert await redis.keys("arq:crashes:*") == []
+
+
+async def test_arqs_command_finds_our_worker_healthy(redis: ArqRedis, redis_url: str, spawn: Spawn) -> None:
+    async def check() -> int:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "arq", "tests.acceptance.engine.program.WorkerSettings", "--check"),
+            env={**os.environ, "CHECKED_REDIS_URL": redis_url},
+            stderr=DEVNULL,
+            stdout=DEVNULL,
+        )
+        return await process.wait()
+
+    assert await check() == 1
+    await spawn()
+    await eventually(lambda: redis.exists("arq:queue:health-check"))
+    assert await check() == 0
 
 
 async def test_a_stopped_worker_lets_its_jobs_finish_within_the_time_it_has(redis: ArqRedis, spawn: Spawn) -> None:

@@ -135,6 +135,30 @@ async def test_a_lower_queue_keeps_its_share_of_the_slots(redis: ArqRedis, make_
         await eventually(lambda: worker.jobs_complete == 100)
 
 
+async def test_a_lower_queue_is_not_starved_by_an_upper_one_that_is_never_empty(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    ran: list[str] = []
+
+    async def more(ctx: Ctx) -> None:
+        ran.append("upper")
+        await put(redis, f"h{len(ran) + 1}", "more", queue="high")
+
+    await put_many(redis, 2, "more", queue="high", prefix="h")
+    await put(redis, "low", "note", queue="low")
+    worker = make_worker(
+        [func(more, name="more"), recording(ran)],
+        queue_name="high",
+        burst=False,
+        max_jobs=1,
+        options=Options(more_queues=("low",), lower_queue_share=0.1),
+    )
+    async with serving(worker):
+        await eventually(lambda: "low" in ran)
+    # One slot, a tenth of which is the lower queue's: by chance, but not by much of it.
+    assert len(ran) < 300
+
+
 async def test_a_share_that_nobody_needs_is_not_kept_free(redis: ArqRedis, make_worker: MakeWorker) -> None:
     await put_many(redis, 10, "note", queue="high")
     options = Options(more_queues=("low",), lower_queue_share=0.5)
@@ -173,23 +197,3 @@ async def test_a_job_that_a_stock_worker_runs_is_left_to_it(redis: ArqRedis, mak
         await eventually(lambda: len(ran) == 100)
     assert "theirs" not in ran
     assert await redis.get("arq:in-progress:theirs") == b"1"
-
-
-async def test_a_paused_queue_or_function_waits(redis: Any, make_worker: MakeWorker) -> None:
-    ran: list[str] = []
-
-    async def other(ctx: Ctx) -> None:
-        ran.append("other")
-
-    await redis.hset("arq:paused", mapping={"function:note": "bad deploy", "queue:low": "nightly work"})
-    await put(redis, "a", "note")
-    await put(redis, "b", "other")
-    await put(redis, "c", "other", queue="low")
-    options = Options(more_queues=("low",))
-    functions = [recording(ran), func(other, name="other")]
-    worker: Worker = make_worker(functions, burst=False, options=options)
-    async with serving(worker):
-        await eventually(lambda: ran == ["other"])
-        await redis.delete("arq:paused")
-        await eventually(lambda: sorted(ran) == ["a", "other", "other"])
-    assert await redis.get("arq:retry:a") is None

@@ -47,6 +47,38 @@ async def test_a_job_that_hands_itself_back_is_not_charged_for_it(redis: ArqRedi
     await worker.main()
     assert tries == [1] * 8
     assert (worker.jobs_complete, worker.jobs_retried) == (1, 7)
+    # What it was handed back for is kept for a day: who asks why it took so long, asks when it is over.
+    assert sorted(await redis.keys("arq:*:j")) == [b"arq:handed-back:j", b"arq:result:j"]
+    told = await redis.hgetall("arq:handed-back:j")  # type: ignore[misc]
+    assert int(told[b"n:the predecessor is not there yet"]) == 7
+    assert told[b"by:the predecessor is not there yet"].decode() == worker.worker_id
+    assert 0 < await redis.ttl("arq:handed-back:j") <= 88_400
+
+
+async def test_what_a_claim_failed_of_is_kept_with_a_job_that_hands_itself_back(
+    redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters
+) -> None:
+    attempt = AttemptError("db.Away", "gone", 7, attempt=4, worker="w")
+
+    async def outlast(ctx: Ctx) -> None:
+        if await redis.exists("arq:errors:j"):
+            raise Refused("that was it")
+        raise HandBack(0.01, "unavailable", cause=attempt)
+
+    await put(redis, "j", "outlast")
+    await make_worker([func(outlast, name="outlast")]).main()
+    letter = await letters.show("j")
+    assert letter is not None
+    assert letter.errors[0] == attempt
+
+
+async def test_a_job_that_is_never_handed_back_leaves_nothing_but_its_result(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    async def work(ctx: Ctx) -> None: ...
+
+    await put(redis, "j", "work")
+    await make_worker([func(work, name="work")]).main()
     assert await redis.keys("arq:*:j") == [b"arq:result:j"]
 
 

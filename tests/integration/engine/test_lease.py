@@ -175,6 +175,8 @@ async def test_three_deaths_make_a_dead_letter_and_others_flow_on(
     assert letter is not None
     assert letter.reason == "3 workers died running it"
     assert (letter.crashes, letter.tries) == (3, 1)
+    told = [each.error.rpartition(".")[2] for each in letter.errors]
+    assert told == ["WorkerDied"] * 3 + ["JobExecutionFailed"]
 
 
 async def _claimed(worker: Worker) -> bool:

@@ -129,6 +129,7 @@ async def test_a_job_that_cannot_be_run_becomes_a_dead_letter_and_the_next_one_r
         await eventually(lambda: letters.count())
     [letter] = [letter async for letter in letters.find()]
     assert_says(letter.reason, sentence)
+    assert (await letters.counts())["buried"] == 1
     assert await redis.zcard(QUEUE) == 0
     assert worker.jobs_failed == 1
     assert await redis.keys("arq:in-progress:*") == await redis.keys("arq:job:*") == []

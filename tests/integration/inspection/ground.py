@@ -20,6 +20,7 @@ from noteflow.infrastructure.queue.client import JobClient
 from noteflow.infrastructure.queue.codec import serialize
 from noteflow.infrastructure.queue.wire import kwargs_of
 from worker.engine.dead_letters import DeadLetters
+from worker.engine.scripts import run_script
 from worker.inspection.sources import Sources
 
 SECRET = "Nobodymayreadthis"
@@ -75,6 +76,11 @@ class Ground:
         await self.redis.set(f"arq:in-progress:{job_id}", owner, px=lease_ms)
         await self.redis.set(f"arq:retry:{job_id}", 1)
         await self.redis.zadd("arq:queue", {job_id: int(time.time() * 1000) + lease_ms + 0.5})
+
+    async def shelve(self) -> None:
+        """Let a claim put due jobs of paused kinds on their shelves."""
+        arguments = (f"{WORKER}:1", 8_000, 1, 1_000_000, 0, 0, 0)
+        await run_script(self.redis, "claim", ["arq:queue"], arguments)
 
     async def leave_queue(self, job_id: str) -> None:
         """What the end of a job leaves of it: nothing."""

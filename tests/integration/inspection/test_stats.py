@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from noteflow.domain.value_objects import MeetingId
+from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
 from worker.inspection import pausing
-from worker.inspection.sources import RedisAway
+from worker.inspection.checks.finding import Verdict
+from worker.inspection.checks.fit import check_clocks
+from worker.inspection.choice import Choice
+from worker.inspection.listing import list_jobs
+from worker.inspection.loss import RedisLoss
+from worker.inspection.sources import RedisAway, Sources
 from worker.inspection.stats import read_stats
+from worker.outbox.dispatching import dispatch_due
+from worker.outbox.epoch import notice_loss
 
 
 async def test_each_state_is_counted_where_it_is(ground: Ground) -> None:
@@ -51,6 +61,39 @@ async def test_rates_and_meetings_come_from_the_ledger(ground: Ground) -> None:
     assert stats.meetings.freshest.lag_s == pytest.approx(2.0, abs=1.0)
 
 
+async def test_of_several_open_meetings_the_freshest_and_the_stalest_are_named(ground: Ground) -> None:
+    meetings = []
+    for number, ago_min in enumerate((10, 30, 20)):
+        ground.meeting = MeetingId(uuid4())
+        meetings.append(await ground.store_meeting("RECORDING"))
+        await ground.store_ending(f"job-{number}")
+        ago = "UPDATE job_ledger SET committed_at = now() - make_interval(mins => :ago) WHERE job_id = :job"
+        await ground.sql(ago, ago=ago_min, job=f"job-{number}")
+    stats = await read_stats(ground.sources)
+    assert stats.meetings is not None
+    assert (stats.meetings.freshest and stats.meetings.freshest.meeting_id) == meetings[0]
+    assert (stats.meetings.stalest and stats.meetings.stalest.meeting_id) == meetings[1]
+    assert stats.meetings.stalest
+    assert stats.meetings.stalest.age_s == pytest.approx(1_800, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "verdict"), [(0, Verdict.OK), (-2_000, Verdict.WARNING), (3_600_000, Verdict.ERROR)]
+)
+async def test_check_compares_the_clocks(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, ahead_ms: int, verdict: Verdict
+) -> None:
+    true = Sources.now_ms
+
+    async def shifted(sources: Sources) -> int:
+        return await true(sources) + ahead_ms
+
+    monkeypatch.setattr(Sources, "now_ms", shifted)
+    redis, postgresql = await check_clocks(ground.sources)
+    assert (redis.subject, redis.verdict) == ("clock of redis", verdict)
+    assert (postgresql.subject, postgresql.verdict) == ("clock of postgresql", Verdict.OK)
+
+
 async def test_without_postgresql_the_queues_are_counted_and_it_is_said(ground: Ground) -> None:
     await ground.enqueue_many(3)
     await ground.take_postgresql_away()
@@ -71,6 +114,48 @@ async def test_a_pause_and_its_queue_are_shown_though_nobody_serves_it(ground: G
     await pausing.pause(ground.sources, "queue", "other", reason="quiet", actor="ada")
     stats = await read_stats(ground.sources)
     assert [(queue.queue, queue.paused) for queue in stats.queues] == [("arq:queue", None), ("other", "quiet")]
+
+
+async def test_an_emptied_redis_is_told_from_then_on_until_an_hour_after_a_relay_has_noticed(ground: Ground) -> None:
+    for number in range(3):
+        await ground.ask_for(ground.ingestion(number))
+    await notice_loss(ground.sources.engine, ground.redis)
+    await dispatch_due(ground.sources.engine, Dispatcher(ground.redis))
+    assert (await read_stats(ground.sources)).redis_lost is None
+
+    await ground.redis.flushall()
+    assert (await read_stats(ground.sources)).redis_lost == RedisLoss(False, None, jobs=3, left=3)
+
+    loss = await notice_loss(ground.sources.engine, ground.redis)
+    assert loss is not None
+    told = (await read_stats(ground.sources)).redis_lost
+    assert told is not None
+    assert (told.noticed_at is not None, told.jobs, told.left) == (True, 3, 3)
+    await dispatch_due(ground.sources.engine, Dispatcher(ground.redis))
+    told = (await read_stats(ground.sources)).redis_lost
+    assert told is not None
+    assert (told.jobs, told.left) == (3, 0)
+    assert 0 < await ground.redis.ttl("arq:outbox:lost") <= 3600
+
+    await ground.redis.set("arq:outbox:mark", "the run id of another")
+    told = (await read_stats(ground.sources)).redis_lost
+    assert told == RedisLoss(True, None, jobs=3, left=3)
+
+
+async def test_a_new_redis_has_lost_nothing(ground: Ground) -> None:
+    assert (await read_stats(ground.sources)).redis_lost is None
+    await notice_loss(ground.sources.engine, ground.redis)
+    assert (await read_stats(ground.sources)).redis_lost is None
+
+
+async def test_jobs_of_a_paused_kind_are_deferred_to_no_date(ground: Ground) -> None:
+    await pausing.pause(ground.sources, "kind", "ingest_segments", reason="quiet", actor="ada")
+    job_id = await ground.enqueue()
+    await ground.shelve()
+    (queue,) = (await read_stats(ground.sources)).queues
+    assert (queue.waiting, queue.due, queue.deferred, queue.next_due_s, queue.oldest_due_s) == (1, 0, 1, None, None)
+    (row,) = (await list_jobs(ground.sources, Choice(), limit=5)).rows
+    assert (row.job_id, row.at, row.detail) == (job_id, None, "its kind is paused, or was until now")
 
 
 async def test_a_thousand_waiting_jobs_cost_no_command_more_than_ten(ground: Ground) -> None:

@@ -18,6 +18,7 @@ from worker.inspection import pausing
 from worker.inspection.job import read_job
 from worker.inspection.steering import Steering, Verb
 from worker.inspection.why import Why, why
+from worker.outbox.epoch import notice_loss
 
 UNREADABLE = "the body cannot be read: neither JSON, msgpack nor a pickle: begins with byte 00"
 MALFORMED = "et: the time of enqueueing must be in unix milliseconds"
@@ -44,6 +45,14 @@ async def handed_back(ground: Ground) -> str:
     told = {"error": "noteflow.domain.errors.ConcurrencyConflict", "message": "others were first", "at_ms": 1}
     await ground.redis.set(f"arq:retry:{job_id}", 2)
     await ground.redis.rpush(f"arq:errors:{job_id}", msgspec.json.encode(told))
+    return job_id
+
+
+async def handed_back_for_two_reasons(ground: Ground) -> str:
+    await ground.worker()
+    job_id = await ground.enqueue(defer_by=20)
+    told = {"n:unavailable": 3, "at:unavailable": 1, "by:unavailable": WORKER, "n:drain": 1, "at:drain": 2}
+    await ground.redis.hset(f"arq:handed-back:{job_id}", mapping=told)
     return job_id
 
 
@@ -78,7 +87,15 @@ async def paused_queue(ground: Ground) -> str:
 async def paused_kind(ground: Ground) -> str:
     await ground.worker()
     await pausing.pause(ground.sources, "kind", "ingest_segments", reason="a bad deploy", actor="ada")
-    return await ground.enqueue(defer_by=1)  # where a claim puts it, for the moment
+    job_id = await ground.enqueue()
+    await ground.shelve()
+    return job_id
+
+
+async def resumed_kind(ground: Ground) -> str:
+    job_id = await paused_kind(ground)
+    await pausing.resume(ground.sources, "kind", "ingest_segments", actor="ada")
+    return job_id
 
 
 async def no_worker(ground: Ground) -> str:
@@ -250,6 +267,8 @@ async def running_again(ground: Ground) -> str:
 async def running_after_a_crash(ground: Ground) -> str:
     job_id = await running(ground)
     await ground.redis.set(f"arq:crashes:{job_id}", 1)
+    lost = {"error": "worker.engine.losses.WorkerDied", "message": "its lease ran out", "at_ms": 1, "worker": "vm:7:ab"}
+    await ground.redis.rpush(f"arq:errors:{job_id}", msgspec.json.encode(lost))
     return job_id
 
 
@@ -320,6 +339,15 @@ async def aborted(ground: Ground) -> str:
     return await with_result(ground, False, asyncio.CancelledError())
 
 
+async def lost_with_redis(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await notice_loss(ground.sources.engine, ground.redis)
+    await ground.redis.flushall()
+    await ground.redis.set("arq:outbox:mark", "another")
+    await notice_loss(ground.sources.engine, ground.redis)
+    return job_id
+
+
 async def unknown(ground: Ground) -> str:
     return "never-heard-of"
 
@@ -347,12 +375,16 @@ async def waiting_without_postgresql(ground: Ground) -> str:
 CASES = {
     "deferred": Case("deferred", deferred, ("deferred until", "in 1 h"), "jobs retry"),
     "handed back": Case("handed_back", handed_back, ("handed back until", "others were first"), "jobs retry"),
+    "handed back for two reasons": Case(
+        "handed_back", handed_back_for_two_reasons, ("handed back 4 times (drain 1, unavailable 3), now until",), "jobs"
+    ),
     "handed back by an outage": Case("postgresql_away", handed_back_by_an_outage, ("PostgreSQL is away",), "check"),
     "next in line": Case("waiting", next_in_line, ("the next to be claimed", "20 of 20 slots"), "jobs stats"),
     "in line": Case("waiting", in_line, ("behind 3 due jobs",), "jobs stats"),
     "redelivered": Case("waiting", redelivered, ("applied at", "nothing will change"), "jobs stats"),
     "paused queue": Case("paused", paused_queue, ("paused by ada", "disk is full"), "jobs resume queue arq:queue"),
     "paused kind": Case("paused", paused_kind, ("a bad deploy",), "jobs resume kind ingest_segments"),
+    "resumed kind": Case("waiting", resumed_kind, ("paused until now", "its old place"), "jobs stats"),
     "no worker": Case("no_worker", no_worker, ("no live worker serves arq:queue",), "run"),
     "a dead worker": Case("no_worker", only_a_dead_worker, ("the last one beat 25 s ago",), "run"),
     "another queue": Case("no_worker", another_queue_is_served, ("no live worker serves arq:queue",), "run"),
@@ -386,7 +418,9 @@ CASES = {
     ),
     "dead, no payload": Case("dead", dead_without_payload, ("had expired", "no payload is left"), "jobs dead drop"),
     "running again": Case("running", running_again, ("2 attempts failed, the last with Conc", "and again"), "jobs can"),
-    "running after a crash": Case("running", running_after_a_crash, ("1 worker died running it before",), "jobs can"),
+    "running after a crash": Case(
+        "running", running_after_a_crash, ("1 worker died running it before (vm:7:ab).",), "jobs can"
+    ),
     "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
     "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),
     "dropped": Case("dropped", dropped, ("was dropped by ada",), "jobs dead show"),
@@ -400,6 +434,7 @@ CASES = {
     "failed": Case("failed", failed, ("failed at", "ValueError"), "jobs dead ls"),
     "aborted": Case("aborted", aborted, ("was aborted at",), None),
     "only its result": Case("applied", ended, ("ended at", "PostgreSQL is away"), None),
+    "lost with redis": Case("unknown", lost_with_redis, ("or Redis lost it", "say it again if in doubt"), None),
     "unknown": Case("unknown", unknown, ("never enqueued, or it ended and was pruned",), None),
     "unknown, no postgresql": Case("unknown", unknown_without_postgresql, ("which PostgreSQL would tell",), None),
     "unknown, no redis": Case("unknown", unknown_without_redis, ("does not answer", "cannot be told"), None),

@@ -110,7 +110,8 @@ async def test_the_queue_is_told_by_what_is_due_deferred_and_enqueued(ground: Gr
     await ground.jobs.enqueue(
         ChangeMeetingState(ground.meeting, MeetingState.RECORDING, 1), defer_until=datetime(2000, 1, 1, tzinfo=UTC)
     )
-    await ground.redis.hset("arq:paused", f"queue:{QUEUE}", "a test")  # type: ignore[misc]  # sync and async in one
+    paused = {f"queue:{QUEUE}": "a test", "function:ingest_segments": "another"}
+    await ground.redis.hset("arq:paused", mapping=paused)  # type: ignore[misc]  # sync and async in one
     await ground.look()
 
     assert ground.value("queue_jobs", queue=QUEUE, state="due") == 4
@@ -118,6 +119,8 @@ async def test_the_queue_is_told_by_what_is_due_deferred_and_enqueued(ground: Gr
     assert ground.value("queue_jobs", queue=QUEUE, state="running") == 0
     assert (ground.value("queue_oldest_due_age_seconds", queue=QUEUE) or 0) > 0
     assert ground.value("queue_paused", queue=QUEUE) == 1
+    assert ground.value("kind_paused", kind="ingest_segments") == 1
+    assert ground.value("kind_paused", kind="change_meeting_state") is None
     assert ground.value("jobs_enqueued_total", kind="ingest_segments") == 4
     assert ground.value("jobs_enqueued_total", kind="change_meeting_state") == 1
 

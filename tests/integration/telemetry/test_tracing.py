@@ -14,6 +14,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from redis.asyncio import Redis
+from sqlalchemy import make_url
+from structlog.testing import capture_logs
 
 from noteflow.domain.commands import ChangeMeetingState, IngestSegments
 from noteflow.domain.entities import Meeting, Segment
@@ -28,6 +30,8 @@ from worker.outbox.dispatching import dispatch_due
 
 CANARY = "the merger is called Bluebird"
 TRACER = trace.get_tracer("tests")
+STORES = "INSERT job_ledger DELETE outbox INSERT segments"
+MOVES = "INSERT job_ledger DELETE outbox UPDATE meetings INSERT meeting_history"
 
 
 @pytest.fixture
@@ -58,6 +62,13 @@ def chain(spans: InMemorySpanExporter) -> list[str]:
     return names
 
 
+def below(spans: InMemorySpanExporter, parent: str) -> list[str]:
+    """The names of the spans right below the one of this name, in the order in which they began."""
+    at = named(spans, parent).context.span_id
+    found = [span for span in spans.get_finished_spans() if span.parent and span.parent.span_id == at]
+    return [span.name for span in sorted(found, key=lambda span: span.start_time or 0)]
+
+
 def named(spans: InMemorySpanExporter, name: str) -> ReadableSpan:
     (found,) = [span for span in spans.get_finished_spans() if span.name == name]
     return found
@@ -69,9 +80,12 @@ async def test_one_trace_leads_from_enqueue_through_the_worker_to_the_commit(
     async with JobClient.from_url(redis_url) as jobs:
         with TRACER.start_as_current_span("request"):
             answer = await jobs.enqueue(batch(meeting))
-    await burst()
+    with capture_logs() as lines:
+        await burst()
+    trace_id = f"{named(spans, 'request').context.trace_id:032x}"
+    assert {line["trace"] for line in lines if line["event"].startswith("job.")} == {trace_id}
 
-    assert chain(spans) == ["request", "send arq:queue", "process arq:queue", "attempt", "COMMIT"]
+    assert chain(spans) == ["request", "send arq:queue", "process arq:queue", "attempt", "commit", STORES]
     send, process = named(spans, "send arq:queue"), named(spans, "process arq:queue")
     assert (send.kind, process.kind) == (SpanKind.PRODUCER, SpanKind.CONSUMER)
     for span, operation in ((send, "send"), (process, "process")):
@@ -82,9 +96,40 @@ async def test_one_trace_leads_from_enqueue_through_the_worker_to_the_commit(
         assert span.attributes["messaging.message.id"] == answer.job_id
     assert process.attributes is not None
     assert process.attributes["messaging.message.conversation_id"] == str(meeting)
+    statement = named(spans, STORES)
+    assert statement.kind is SpanKind.CLIENT
+    assert statement.attributes is not None
+    assert statement.attributes["db.system.name"] == "postgresql"
+    assert statement.attributes["db.query.summary"] == STORES
+
+
+async def test_each_statement_of_a_traced_job_has_a_span_up_to_the_commit(
+    meeting: MeetingId, database_url: str, redis_url: str, burst: Burst, spans: InMemorySpanExporter
+) -> None:
+    async with JobClient.from_url(redis_url) as jobs:
+        with TRACER.start_as_current_span("request"):
+            await jobs.enqueue(ChangeMeetingState(meeting, MeetingState.RECORDING, 1))
+        await burst()
+        assert below(spans, "attempt") == ["SELECT meetings", "commit"]
+        assert below(spans, "commit") == [MOVES]
+
+        spans.clear()
+        with TRACER.start_as_current_span("request"):
+            await jobs.enqueue(ChangeMeetingState(meeting, MeetingState.COMPLETED, 9))
+        await burst()
+    looked, locked, *again, parked, committed = below(spans, "attempt")
+    assert [looked, locked] == ["SELECT meetings", "SELECT pg_advisory_xact_lock"]
+    assert set(again) == {"SELECT meetings"}
+    assert [parked, committed] == ["INSERT outbox", "COMMIT"]
     commit = named(spans, "COMMIT")
-    assert commit.attributes is not None
-    assert (commit.kind, commit.attributes["db.system.name"]) == (SpanKind.CLIENT, "postgresql")
+    url = make_url(database_url)
+    assert commit.attributes == {
+        "db.system.name": "postgresql",
+        "db.query.summary": "COMMIT",
+        "db.operation.name": "COMMIT",
+        "db.namespace": url.database,
+        "server.address": url.host or url.query["host"],
+    }
 
 
 async def test_a_thousand_commands_are_sent_in_one_span_and_each_is_processed_in_its_trace(
@@ -95,7 +140,7 @@ async def test_a_thousand_commands_are_sent_in_one_span_and_each_is_processed_in
             await jobs.enqueue_many([batch(meeting, number) for number in range(20)])
     await burst()
     names = [span.name for span in spans.get_finished_spans()]
-    assert (names.count("send arq:queue"), names.count("COMMIT")) == (1, 20)
+    assert (names.count("send arq:queue"), names.count(STORES)) == (1, 20)
     assert len({span.context.trace_id for span in spans.get_finished_spans()}) == 1
     attributes = named(spans, "send arq:queue").attributes
     assert attributes is not None
@@ -114,7 +159,8 @@ async def test_the_trace_leads_through_the_outbox(
         await dispatch_due(engine, Dispatcher(redis))
     await engine.dispose()
     await burst()
-    assert chain(spans) == ["request", "process arq:queue", "attempt", "COMMIT"]
+    for parent, child in (("request", "process arq:queue"), ("process arq:queue", "attempt"), ("commit", MOVES)):
+        assert child in below(spans, parent)
 
 
 async def test_the_same_command_in_two_traces_is_one_job(
@@ -143,7 +189,7 @@ async def test_a_context_that_cannot_be_read_is_no_reason_to_refuse_a_job(
     await pool.aclose(close_connection_pool=True)
     worker = await burst()
     assert (worker.jobs_complete, worker.jobs_failed) == (1, 0)
-    assert chain(spans) == ["process arq:queue", "attempt", "COMMIT"]
+    assert chain(spans) == ["process arq:queue", "attempt", "commit", STORES]
 
 
 async def test_spans_name_an_error_and_never_quote_it(
@@ -156,7 +202,7 @@ async def test_spans_name_an_error_and_never_quote_it(
     await burst()
     finished = spans.get_finished_spans()
     failed = [span for span in finished if span.status.status_code is StatusCode.ERROR]
-    assert {span.attributes["error.type"] for span in failed if span.attributes} >= {"ConflictingContent"}
+    assert {span.attributes["error.type"] for span in failed if span.attributes} >= {"ConflictingContent", "NF001"}
     assert CANARY not in "".join(span.to_json() for span in finished)
     assert not [span.events for span in finished if span.events]
 
@@ -166,6 +212,7 @@ async def test_spans_name_an_error_and_never_quote_it(
     [
         "import worker.running, worker.main, worker.application",
         "from worker.telemetry.spans import spans_of_this_process; spans_of_this_process()",
+        "from noteflow.infrastructure.persistence.tracing import sql_span\nwith sql_span(None, 'SELECT 1'): pass",
         "from noteflow.infrastructure.queue.tracing import sending\nwith sending('q', ['j']): pass",
     ],
 )

@@ -222,7 +222,8 @@ async def test_a_lost_job_is_put_back_and_one_that_redis_has_is_left_alone(
     stage: Stage, met: UUID, redis: Redis
 ) -> None:
     waits, half, runs, lost = await ask(stage, *(batch(met, place) for place in range(4)))
-    assert await notice_loss(stage.engine, redis) == 0
+    assert (loss := await notice_loss(stage.engine, redis)) is not None
+    assert loss.jobs == 0
     await dispatch_due(stage.engine, Dispatcher(redis))
     await redis.zrem("arq:queue", half, runs)
     await redis.set(f"arq:in-progress:{runs}", "somebody")
@@ -242,15 +243,17 @@ async def test_another_redis_or_an_emptied_one_makes_every_dispatched_row_due(
     job_ids = await ask(stage, *(batch(met, place) for place in range(3)))
     await notice_loss(stage.engine, redis)
     await dispatch_due(stage.engine, Dispatcher(redis))
-    assert await notice_loss(stage.engine, redis) == 0
+    assert await notice_loss(stage.engine, redis) is None
 
     await redis.flushall()
-    assert await notice_loss(stage.engine, redis) == 3
+    assert (loss := await notice_loss(stage.engine, redis)) is not None
+    assert loss.jobs == 3
     assert (await dispatch_due(stage.engine, Dispatcher(redis))).restored == 3
     assert await queued(redis) == job_ids
 
     await redis.set("arq:outbox:mark", "the run id of the Redis that this one replaced")
-    assert await notice_loss(stage.engine, redis) == 3
+    assert (loss := await notice_loss(stage.engine, redis)) is not None
+    assert loss.jobs == 3
     assert (await dispatch_due(stage.engine, Dispatcher(redis))).restored == 0
 
 

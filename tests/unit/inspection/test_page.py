@@ -16,13 +16,15 @@ from worker.inspection.checks import Finding
 from worker.inspection.depths import QueueDepth
 from worker.inspection.endings import EndingTold
 from worker.inspection.fleet import Fleet, WorkerRecord
-from worker.inspection.footprint import Footprint
+from worker.inspection.footprint import Footprint, HandedBack, KeptResult, Lease, Place
 from worker.inspection.job import JobFacts, LedgerRow, OutboxRow
-from worker.inspection.letters import Letter
+from worker.inspection.letters import AttemptTold, Letter
 from worker.inspection.listing import JobRow, Listing
+from worker.inspection.loss import RedisLoss
 from worker.inspection.meeting import Batches, MeetingView
+from worker.inspection.pauses import Pause
 from worker.inspection.payloads import Envelope
-from worker.inspection.records import Meetings, Rates
+from worker.inspection.records import MeetingFreshness, Meetings, Rates
 from worker.inspection.stats import FleetSummary, Stats
 from worker.inspection.why import Why
 
@@ -31,13 +33,21 @@ MODELS: dict[str, Any] = {
     "stats, top": Stats,
     "… queues[]": QueueDepth,
     "… workers": FleetSummary,
+    "… redis_lost": RedisLoss,
+    "… pauses[]": Pause,
     "… rates": Rates,
     "… meetings": Meetings,
+    "… … freshest, stalest": MeetingFreshness,
     "ls, dead ls": Listing,
     "… rows[]": JobRow,
     "why": Why,
     "show": JobFacts,
     "… footprint": Footprint,
+    "… … place": Place,
+    "… … lease": Lease,
+    "… … result": KeptResult,
+    "… … attempts[], also of letters": AttemptTold,
+    "… … handed_back[]": HandedBack,
     "… envelope": Envelope,
     "… ledger[]": LedgerRow,
     "… outbox": OutboxRow,
@@ -63,3 +73,13 @@ def test_the_page_has_the_names_of_every_answer(command: str) -> None:
 def test_the_page_names_every_command() -> None:
     commands = get_command(create_jobs_app()).commands  # type: ignore[attr-defined]  # a group's
     assert [name for name in commands if f"jobs {name}" not in PAGE and f"`{name}`" not in PAGE] == []
+
+
+def test_every_command_answers_programs_too() -> None:
+    group: Any = get_command(create_jobs_app())
+    commands = {**group.commands, **{f"dead {name}": each for name, each in group.commands["dead"].commands.items()}}
+    del commands["dead"]
+    lacking = [
+        name for name, each in commands.items() if not any("--json" in parameter.opts for parameter in each.params)
+    ]
+    assert lacking == []

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 AGGREGATIONS = {"sum", "max", "min", "avg", "count"}
-FUNCTIONS = {"rate", "increase", "histogram_quantile", "absent", "resets", "clamp_min"}
-OF_RANGES = {"rate", "increase", "resets"}
+FUNCTIONS = {"rate", "increase", "histogram_quantile", "absent", "resets", "deriv", "clamp_min"}
+OF_RANGES = {"rate", "increase", "resets", "deriv"}
 OPERATORS = {"+", "-", "*", "/", ">", "<", ">=", "<=", "==", "!=", "and", "or", "unless"}
 _TOKEN = re.compile(
     r'\s*("(?:[^"\\]|\\.)*"|\d+(?:\.\d+)?|\[(?:\d+[smhd]|\$__rate_interval)\]|[a-zA-Z_:][\w:]*|=~|!~|[<>=!]=|[-+*/<>=(){},])'

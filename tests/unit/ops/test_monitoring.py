@@ -92,7 +92,7 @@ def test_alerts_have_names_of_their_own() -> None:
 
 
 def test_what_every_worker_tells_alike_is_never_summed_over_workers() -> None:
-    alike = ("queue_", "parked_", "dead_letter", "outbox_", "workers", "jobs_enqueued", "stalest_")
+    alike = ("queue_", "kind_", "parked_", "dead_letter", "outbox_", "workers", "jobs_enqueued", "stalest_")
     for case in EXPRESSIONS:
         text = str(case.values[0])
         for name in re.findall(r"noteflow_(\w+)", text):

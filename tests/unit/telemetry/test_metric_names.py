@@ -16,6 +16,7 @@ PAGE = ROOT / "docs" / "metrics.md"
 LABELS = {
     "noteflow_jobs_started": "kind",
     "noteflow_jobs_finished": "kind, outcome",
+    "noteflow_jobs_handed_back": "kind, reason",
     "noteflow_attempts": "kind, reason",
     "noteflow_attempt_duration_seconds": "kind",
     "noteflow_job_duration_seconds": "kind",
@@ -25,6 +26,7 @@ LABELS = {
     "noteflow_queue_jobs": "queue, state",
     "noteflow_queue_oldest_due_age_seconds": "queue",
     "noteflow_queue_paused": "queue",
+    "noteflow_kind_paused": "kind",
     "noteflow_parked_jobs": "queue",
     "noteflow_dead_letters": "queue",
     "noteflow_dead_letter_events": "event",

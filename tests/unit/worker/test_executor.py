@@ -167,6 +167,9 @@ async def test_what_outlasts_the_claim_hands_the_job_back_for_longer_each_time(
     ending = await Bench([error], budget_s=0).execute(number=number)
     assert isinstance(ending, HandedBack)
     assert ending.delay_s == delay_s
+    assert ending.error is not None
+    assert ending.error.error.endswith(type(error).__name__)
+    assert (ending.error.attempt, ending.error.worker) == (1, "w1")
 
 
 async def test_what_is_refused_is_dead_at_once_with_its_reason() -> None:

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from worker.cli.jobs.frame import EXIT_NOTHING, ask, myself, refuse
-from worker.cli.jobs.options import As
-from worker.cli.jobs.output import readable
+from worker.cli.jobs.options import As, Json
+from worker.cli.jobs.output import emit, readable
 from worker.inspection import pausing
 from worker.inspection.sources import Sources
+
+_ALONE = "only Redis knows, and forgets it if it loses its data"
 
 
 class Scope(StrEnum):
@@ -27,13 +29,19 @@ Anyway = Annotated[bool, typer.Option("--anyway", help="Though nobody knows a ki
 Reason = Annotated[str, typer.Option("--reason", help="Why; everybody who asks is told.")]
 
 
-def pause(what: What, name: Name, reason: Reason, anyway: Anyway = False, as_: As = None) -> None:
+def pause(what: What, name: Name, reason: Reason, anyway: Anyway = False, as_: As = None, json: Json = False) -> None:
     """Let no worker begin a job of a queue or a kind. What runs goes on; all workers obey within a second."""
-    ask(lambda sources: _pause(sources, what, name, reason, as_ or myself(), anyway=anyway))
-    typer.echo(f"{what} {name} is paused; to go on: python -m worker jobs resume {what} {name}")
+    problem = ask(lambda sources: _pause(sources, what, name, reason, as_ or myself(), anyway=anyway))
+    if json:
+        emit({"scope": what, "name": name, "paused": True, "reason": reason, "postgresql": problem})
+    else:
+        typer.echo(f"{what} {name} is paused; to go on: python -m worker jobs resume {what} {name}")
+    if problem is not None:
+        typer.echo(f"note: {problem}; until it is back and a worker has told it, {_ALONE}", err=True)
 
 
-async def _pause(sources: Sources, what: Scope, name: str, reason: str, actor: str, *, anyway: bool) -> None:
+async def _pause(sources: Sources, what: Scope, name: str, reason: str, actor: str, *, anyway: bool) -> str | None:
+    """Why PostgreSQL does not know of it, None if it does."""
     if what is Scope.KIND and not anyway and name not in (known := await pausing.known_kinds(sources)):
         refuse(f"no job is called {readable(name)}; there are {', '.join(map(readable, known))} (--anyway pauses it)")
     if what is Scope.QUEUE and not anyway and name not in (known := await pausing.known_queues(sources, name)):
@@ -42,11 +50,24 @@ async def _pause(sources: Sources, what: Scope, name: str, reason: str, actor: s
             f"note: nobody serves the queue {readable(name)}, and nothing waits there; known: {queues}", err=True
         )
     await pausing.pause(sources, what.value, name, reason=reason, actor=actor)
+    return sources.postgresql_problem
 
 
-def resume(what: What, name: Name, as_: As = None) -> None:
+def resume(what: What, name: Name, as_: As = None, json: Json = False) -> None:
     """End a pause. Ends with 1 if there was none."""
-    if not ask(lambda sources: pausing.resume(sources, what.value, name, actor=as_ or myself())):
+    was_paused, problem = ask(lambda sources: _resume(sources, what, name, as_ or myself()))
+    if json:
+        emit({"scope": what, "name": name, "paused": False, "was_paused": was_paused, "postgresql": problem})
+    elif was_paused:
+        typer.echo(f"{what} {name} goes on")
+    if problem is not None:
+        told = _ALONE if was_paused else "whether it remembers a pause that Redis has lost is not known"
+        typer.echo(f"note: {problem}; until it is back, {told}", err=True)
+    if not was_paused:
         typer.echo(f"{what} {name} was not paused", err=True)
         raise typer.Exit(EXIT_NOTHING)
-    typer.echo(f"{what} {name} goes on")
+
+
+async def _resume(sources: Sources, what: Scope, name: str, actor: str) -> tuple[bool, str | None]:
+    was_paused = await pausing.resume(sources, what.value, name, actor=actor)
+    return was_paused, sources.postgresql_problem

@@ -62,7 +62,7 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
                 Group(*map(Text, map(readable, lines)), _json({**_positional(envelope.args), **envelope.kwargs})),
             )
         )
-    if (mark := facts.footprint) is not None and mark.is_anything:
+    if (mark := facts.footprint) is not None and (mark.is_anything or mark.handed_back):
         rows: dict[str, Any] = {}
         if mark.place is not None:
             claimed = ", claimed" if mark.place.was_claimed else ""
@@ -73,6 +73,9 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
             rows["lease"] = f"{mark.lease.worker}, ends in {span(mark.lease.ends_in_s or 0)} unless it is renewed"
         if mark.place or mark.lease:
             rows["tries"] = f"{mark.tries} begun, {count(mark.crashes, 'worker')} died running it"
+        for each in mark.handed_back:
+            by = f" by {each.worker}" if each.worker else ""
+            rows[f"handed back: {each.reason}"] = f"{count(each.times, 'time')}, last at {at(each.last_at)}{by}"
         if mark.is_marked_for_abort:
             rows["abort"] = "marked"
         if (result := mark.result) is not None:

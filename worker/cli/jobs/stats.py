@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -12,6 +13,7 @@ from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import console, emit, end, readable, table
 from worker.inspection.depths import QueueDepth
+from worker.inspection.loss import RedisLoss
 from worker.inspection.records import MeetingFreshness
 from worker.inspection.stats import Stats, read_stats
 from worker.inspection.words import at, count, span
@@ -33,7 +35,8 @@ def stats(json: Json = False) -> None:
 def page(found: Stats, width: int) -> RenderableType:
     """The page, also for `top`, in so many columns."""
     queues = _queue_lines(found.queues) if width < NARROW else _queues(found.queues)
-    return Group(_workers(found), Text(""), queues, Text(""), _rest(found))
+    lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
+    return Group(_workers(found), *lost, Text(""), queues, Text(""), _rest(found))
 
 
 def _workers(found: Stats) -> Text:
@@ -50,6 +53,18 @@ def _workers(found: Stats) -> Text:
     for excuse in fleet.excuses:
         line.append(f"   {readable(excuse)}", style="yellow")
     return line
+
+
+def _lost(loss: RedisLoss, now: datetime | None) -> str:
+    jobs = count(loss.jobs, "job")
+    if loss.noticed_at is None:
+        what = "was restarted, or is another" if loss.restarted else "was emptied"
+        return (
+            f"Redis {what}, and no worker has noticed yet: the next puts back what is missing of {jobs} of the outbox"
+        )
+    ago = span((now - loss.noticed_at).total_seconds()) if now else "some time"
+    done = f"{jobs} of the outbox looked at again, {loss.left:,} still to be"
+    return f"Redis was emptied, restarted or replaced {ago} ago: {done}; others may be gone"
 
 
 def _queues(depths: list[QueueDepth]) -> Table:

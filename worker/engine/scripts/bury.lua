@@ -6,7 +6,8 @@
 --        most letters kept, life of the result (ms; 0 for ever, -1 none), result, body as claimed ('' if it had none)
 -- reads  arq:job:<id>, arq:errors:<id>, arq:crashes:<id>
 -- writes arq:dead:letter:<id>, arq:dead:letters, arq:dead:counts, arq:result:<id>;
---        deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its queue entry and abort mark
+--        deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its queue entry, lease entry and
+--        abort mark
 --
 -- returns {1 buried | 2 buried before | 0 not ours any more, nothing done, id evicted to make room, …}
 local queue, id, token, remove = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
@@ -59,6 +60,7 @@ if remove then
     redis.call('SET', 'arq:result:' .. id, result, 'PX', life)
   end
   redis.call('ZREM', queue, id)
+  redis.pcall('ZREM', 'arq:leases:' .. queue, id)
   redis.pcall('ZREM', 'arq:abort', id)
 end
 

@@ -3,8 +3,8 @@
 -- KEYS   the queues
 -- ARGV   six a job: queue number, id, token, life of the result (ms; 0 for ever, -1 none), how long the lease's key
 --        stays (ms; cron jobs), result
--- writes arq:result:<id>; deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its queue entry
---        and its mark in arq:abort
+-- writes arq:result:<id>; deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its entries in
+--        the queue and in arq:leases:<queue>, and its mark in arq:abort
 --
 -- returns one number a job: 1 ended, 2 the job was gone and only its result was kept, 0 not ours any more, nothing done.
 -- Doing it twice is dull. The DEL comes first: it makes room, and a server that is out of memory lets a script which
@@ -66,6 +66,7 @@ end
 local any_abort = redis.call('EXISTS', 'arq:abort') == 1
 for number, ids in pairs(leaving) do
   redis.call('ZREM', KEYS[number], unpack(ids))
+  redis.pcall('ZREM', 'arq:leases:' .. KEYS[number], unpack(ids))
   if any_abort then
     redis.pcall('ZREM', 'arq:abort', unpack(ids))
   end

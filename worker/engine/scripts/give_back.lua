@@ -1,12 +1,16 @@
--- Put claimed jobs back into their queues, to run again: at their old place, or after a delay.
+-- Put claimed jobs back into their queues, to run again: at their old place, after a delay, or when their function is
+-- resumed.
 --
 -- KEYS   the queues
--- ARGV   eight a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
---        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown)
--- writes the queues, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, the life of arq:job:<id>;
---        deletes arq:in-progress:<id>
+-- ARGV   ten a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
+--        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown), paused
+--        function on whose shelf it is put with its old score ('' none; after the delay if there is no shelf for it),
+--        why at no cost ('' if the try counts)
+-- writes the queues, arq:shelves:<queue>, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, arq:handed-back:<id>, the
+--        life of arq:job:<id>; deletes arq:in-progress:<id> and its entry in arq:leases:<queue>
 --
 -- returns one number a job: 1 put back, 0 not ours any more, nothing done, 3 the grace is over, nothing done
+-- include shelf
 local RETRY_LIFE_S = 88400
 local DAY_MS = 86400000
 local ERRORS_KEPT = 20
@@ -34,15 +38,17 @@ local function grace_over(id, grace)
   return type(since) ~= 'string' or now - tonumber(since) >= tonumber(grace)
 end
 
-for i = 1, #ARGV, 8 do
+for i = 1, #ARGV, 10 do
   local queue, id, token, tries = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local delay, score, failure, grace = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+  local paused_function, why = ARGV[i + 8], ARGV[i + 9]
   if not ours(queue, id, token) then
     answers[#answers + 1] = 0
   elseif grace_over(id, grace) then
     answers[#answers + 1] = 3
   else
     redis.call('DEL', 'arq:in-progress:' .. id)
+    redis.pcall('ZREM', 'arq:leases:' .. queue, id)
     if tries > 0 then
       redis.call('SET', 'arq:retry:' .. id, tries, 'EX', RETRY_LIFE_S)
     else
@@ -54,13 +60,20 @@ for i = 1, #ARGV, 8 do
       redis.pcall('LTRIM', key, -ERRORS_KEPT, -1)
       redis.call('EXPIRE', key, RETRY_LIFE_S)
     end
+    if why ~= '' then
+      local key = 'arq:handed-back:' .. id
+      redis.pcall('HINCRBY', key, 'n:' .. why, 1)
+      redis.pcall('HSET', key, 'at:' .. why, now, 'by:' .. why, string.match(token, '^(.*):%d+$') or token)
+      redis.call('EXPIRE', key, RETRY_LIFE_S)
+    end
     local due = delay == '' and tonumber(score) or now + tonumber(delay)
     -- A body must not run out of life while its job waits for a try that was promised.
     local life = redis.call('PTTL', 'arq:job:' .. id)
     if delay ~= '' and life >= 0 and life < tonumber(delay) + DAY_MS / 24 then
       redis.call('PEXPIRE', 'arq:job:' .. id, tonumber(delay) + DAY_MS)
     end
-    redis.call('ZADD', queue, string.format('%.0f', due), id)
+    local shelf = paused_function ~= '' and shelf_of(queue, paused_function)
+    redis.call('ZADD', queue, shelf and shelved_score(shelf, score) or string.format('%.0f', due), id)
     answers[#answers + 1] = 1
   end
 end

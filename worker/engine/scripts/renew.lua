@@ -2,34 +2,42 @@
 --
 -- KEYS   the queues
 -- ARGV   lease ms, then three a job: queue number, id, token
--- writes arq:in-progress:<id>, the parked scores
+-- writes arq:in-progress:<id>, the parked scores in the queues and in arq:leases:<queue>
 --
 -- returns the ids that somebody else claimed, ended or enqueued anew meanwhile
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lease = tonumber(ARGV[1])
 local parked_score = string.format('%.1f', now + lease + 0.5)
-local lost = {}
+local lost, parking = {}, {}
 
 for i = 2, #ARGV, 3 do
-  local queue, id, token = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2]
+  local number, id, token = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
   local key = 'arq:in-progress:' .. id
   local owner = redis.pcall('GET', key)
-  if owner == token then
-    redis.call('PEXPIRE', key, lease)
-    redis.call('ZADD', queue, 'XX', parked_score, id)
-  elseif owner == false then
-    local score = redis.call('ZSCORE', queue, id)
+  local ours = owner == token and redis.call('PEXPIRE', key, lease) == 1
+  if owner == false then
+    local score = redis.call('ZSCORE', KEYS[number], id)
     if score and tonumber(score) ~= math.floor(tonumber(score)) then
       -- Run out while we were cut off, and nobody has taken it: it is still ours.
-      redis.call('SET', key, token, 'PX', lease)
-      redis.call('ZADD', queue, 'XX', parked_score, id)
+      ours = redis.call('SET', key, token, 'PX', lease) and true
     elseif score then
       lost[#lost + 1] = id
     end
     -- No score at all: the server lost its data. The run goes on, its result will be kept.
-  else
+  elseif owner ~= token then
     lost[#lost + 1] = id
   end
+  if ours then
+    local park = parking[number] or {}
+    parking[number] = park
+    park[#park + 1] = parked_score
+    park[#park + 1] = id
+  end
+end
+
+for number, park in pairs(parking) do
+  redis.call('ZADD', KEYS[number], 'XX', unpack(park))
+  redis.pcall('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
 end
 return lost

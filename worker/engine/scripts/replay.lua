@@ -20,7 +20,7 @@ if redis.call('EXISTS', 'arq:job:' .. id) == 1 then
 end
 local clock = redis.call('TIME')
 redis.call('DEL', 'arq:result:' .. id, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id,
-  'arq:unknown:' .. id)
+  'arq:unknown:' .. id, 'arq:handed-back:' .. id)
 redis.call('SET', 'arq:job:' .. id, body)
 redis.call('ZADD', queue, string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)), id)
 redis.call('DEL', letter)

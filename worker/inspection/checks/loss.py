@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from noteflow.infrastructure.queue import keys
 from worker.inspection.checks.finding import Finding, ok, warning
+from worker.inspection.loss import read_mark
 from worker.inspection.sources import RedisAway, Sources
 from worker.inspection.words import count
 
@@ -17,13 +17,12 @@ async def check_loss(sources: Sources) -> list[Finding]:
     """
     subject = "redis mark"
     try:
-        mark = await sources.answer(sources.redis.get(keys.OUTBOX_MARK))
-        run_id = str((await sources.answer(sources.redis.info("server"))).get("run_id", "unknown")).encode()
+        mark = await read_mark(sources)
     except RedisAway:  # other findings tell of it
         return []
-    if mark == run_id:
+    if mark.is_right:
         return [ok(subject, "it is the one that a relay marked, and was not emptied since")]
-    if mark is not None:
+    if mark.is_there:
         return [warning(subject, "it was restarted, or is another, since a relay marked it: jobs may be lost", _CURE)]
     row = await sources.first(_CARRIED)
     if row is None or not row.number:

@@ -6,7 +6,7 @@
 --   arq:enqueued              HINCRBY the job's function: how many were enqueued
 --   arq:in-progress:<id> arq:dead:letter:<id>
 --                             read
---   arq:result:<id> arq:retry:<id> arq:errors:<id> arq:crashes:<id> arq:unknown:<id> arq:abort
+--   arq:result:<id> arq:retry:<id> arq:errors:<id> arq:crashes:<id> arq:unknown:<id> arq:handed-back:<id> arq:abort
 --                             removed: what an earlier run of this job left behind
 --
 -- ARGV  for each job its id, its queue and its payload
@@ -43,7 +43,7 @@ for i = 1, #ARGV, 3 do
     redis.call('ZADD', queue, due_ms(queue), id)
     redis.call('SET', job, body)
     redis.call('DEL', 'arq:result:' .. id, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id,
-      'arq:unknown:' .. id)
+      'arq:unknown:' .. id, 'arq:handed-back:' .. id)
     redis.pcall('ZREM', 'arq:abort', id)
     -- As our own producers write it; of a payload that was replayed and is a pickle the function is not known here.
     local name = string.match(body, '^{"t":null,"f":"([%w_%.]+)"')

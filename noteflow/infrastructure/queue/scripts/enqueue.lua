@@ -6,7 +6,7 @@
 --   arq:result:<id>       read if the job may run once only, else removed
 --   arq:in-progress:<id>  read
 --   arq:enqueued          HINCRBY the job's function: how many were enqueued
---   arq:retry:<id> arq:errors:<id> arq:crashes:<id> arq:unknown:<id> arq:abort
+--   arq:retry:<id> arq:errors:<id> arq:crashes:<id> arq:unknown:<id> arq:handed-back:<id> arq:abort
 --                         removed: what an earlier job of this id left behind is not this job's
 --
 -- ARGV[1]  earliest due time in unix ms, 0 for now
@@ -47,7 +47,8 @@ for i = 3, #ARGV, 3 do
     redis.call('ZADD', KEYS[1], string.format('%.0f', due_ms), id)
     due_ms = step == 1 and math.min(due_ms + 1, now_ms) or due_ms
     redis.call('SET', job, head .. tail)
-    redis.call('DEL', result, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id, 'arq:unknown:' .. id)
+    redis.call('DEL', result, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id, 'arq:unknown:' .. id,
+      'arq:handed-back:' .. id)
     redis.pcall('ZREM', 'arq:abort', id)
     local name = string.match(head, '^{"t":null,"f":"([%w_%.]+)"')
     if name then

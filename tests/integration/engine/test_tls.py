@@ -1,0 +1,105 @@
+"""A worker whose Redis is behind TLS: every one of its connections speaks it, and none to a stranger."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from arq.connections import ArqRedis, RedisSettings
+from arq.worker import func
+
+from tests.integration.engine.jobs import Ctx, put, serving
+from tests.waiting import eventually
+from worker.embedded import EmbeddedRedis
+from worker.engine import Options, Worker
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here to make a certificate with")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost that is its own authority, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    where = ("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"))
+    command = ["openssl", "req", "-x509", *made, *names, *where]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@asynccontextmanager
+async def encrypted(server: EmbeddedRedis, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
+    """Yield a port of localhost at which the server is reached through TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(str(server.socket))
+        await asyncio.gather(pass_on(reader, to_server), pass_on(from_server, writer))
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with listener:
+        yield listener.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("how", ["url", "settings"])
+async def test_jobs_run_their_leases_are_renewed_and_the_server_calls(
+    redis_url: str, redis_server: EmbeddedRedis, certificate: tuple[Path, Path], how: str
+) -> None:
+    go_on = asyncio.Event()
+
+    async def hold(ctx: Ctx) -> None:
+        await go_on.wait()
+
+    redis = ArqRedis.from_url(redis_url)
+    async with encrypted(redis_server, certificate) as port:
+        trust = str(certificate[0])
+        settings = RedisSettings(host="localhost", port=port, ssl=True, ssl_ca_certs=trust, ssl_check_hostname=True)
+        pool = ArqRedis.from_url(f"rediss://localhost:{port}/0?ssl_ca_certs={trust}") if how == "url" else None
+        options = Options(lease_s=0.6, idle_poll_s=30)
+        functions = [func(hold, name="hold")]
+        worker = Worker(functions, redis_settings=settings, redis_pool=pool, options=options, handle_signals=False)
+        async with serving(worker):
+            await eventually(lambda: worker.idle and worker.leases.rounds)
+            await put(redis, "j", "hold")
+            await eventually(lambda: worker.job_counter == 1)
+            rounds = worker.leases.rounds
+            await eventually(lambda: worker.leases.rounds > rounds + 3)
+            go_on.set()
+            await eventually(lambda: redis.exists("arq:result:j"))
+            assert worker.outage.count == 0
+        await worker.close()
+    await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_server_whose_certificate_nobody_vouches_for_is_waited_for(
+    redis_server: EmbeddedRedis, certificate: tuple[Path, Path]
+) -> None:
+    async with encrypted(redis_server, certificate) as port:
+        settings = RedisSettings(host="localhost", port=port, ssl=True)
+        worker = Worker([func(_nothing, name="nothing")], redis_settings=settings, handle_signals=False)
+        async with serving(worker):
+            await eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in worker.outage.last_error)
+            assert worker.health.excuses
+        await worker.close()
+
+
+async def _nothing(ctx: Ctx) -> None:
+    return

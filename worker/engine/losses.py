@@ -1,0 +1,86 @@
+"""Write down with which worker a job was lost, as far as that worker had told that it ran it.
+
+A worker that dies says nothing. But its last record names its running jobs and outlives its leases, so whoever has the
+job next can still read there who had it before. Costs nothing unless a worker has died with a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+import msgspec
+
+from noteflow.infrastructure.queue import keys
+from worker.engine.outage import UNREACHABLE
+from worker.engine.verdicts import AttemptError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.engine.claims import Claim
+    from worker.engine.worker import Worker
+
+logger = logging.getLogger("worker.engine")
+
+_KEPT: Final = 20
+_MOST_WORKERS: Final = 1_000
+
+
+class Record(TypedDict):
+    """What is needed of a worker's record, see `Health.record`."""
+
+    id: str
+    seen: float
+    lease_s: float
+    queues: list[str]
+    running: list[str]
+
+
+class WorkerDied(Exception):
+    """Stand among a job's errors for a worker whose lease ran out while it had the job."""
+
+
+async def note_lost_with(worker: Worker, claim: Claim) -> None:
+    """Add to the job's errors with which worker it was lost, or which it may have been, or that this is not known."""
+    try:
+        async with asyncio.timeout(worker.options.command_timeout_s):
+            records = await _records(worker.pool, but_for=worker.worker_id)
+            loss = loss_of(claim.job_id, worker.queues[claim.queue - 1], records, time.time())
+            key: Any = keys.ERRORS_PREFIX.encode() + claim.key  # an id may be no text
+            async with worker.pool.pipeline(transaction=True) as pipe:
+                pipe.rpush(key, msgspec.json.encode(loss.as_dict()))
+                pipe.ltrim(key, -_KEPT, -1)
+                pipe.expire(key, keys.RETRY_LIFE_S)
+                await pipe.execute()
+    except (*UNREACHABLE, msgspec.DecodeError, TimeoutError) as error:
+        logger.warning("with which worker %s was lost could not be written down: %s", claim.job_id, error)
+
+
+def loss_of(job_id: str, queue: str, records: Sequence[Record], now_s: float) -> AttemptError:
+    """Tell of the worker that named the job as running; or of those that have been silent for as long as a lease."""
+    having = [record for record in records if job_id in record["running"]]
+    if having:
+        last = max(having, key=lambda record: float(record["seen"]))
+        return _told("its lease ran out while it ran this job: it died, or was cut off", last)
+    # It had claimed the job since its last beat. Beats and renewals come from one thread, so it has not beaten since.
+    silent = [each for each in records if queue in each["queues"] and now_s - each["seen"] >= each["lease_s"]]
+    if len(silent) == 1:
+        return _told("its lease of this job ran out, as it seems, for nobody else is silent", silent[0])
+    names = ", ".join(sorted(str(record["id"]) for record in silent))
+    return AttemptError.of(
+        WorkerDied(f"the lease of one of these ran out: {names}" if names else "a lease ran out, it is not known whose")
+    )
+
+
+def _told(sentence: str, record: Record) -> AttemptError:
+    return AttemptError.of(WorkerDied(sentence), worker=str(record["id"]))
+
+
+async def _records(pool: Any, *, but_for: str) -> list[Record]:
+    names = await pool.zrevrange(keys.WORKERS, 0, _MOST_WORKERS - 1)
+    found = await pool.mget([keys.WORKER_PREFIX.encode() + name for name in names]) if names else []
+    records = [msgspec.json.decode(each, type=Record) for each in found if each is not None]
+    return [record for record in records if record["id"] != but_for]

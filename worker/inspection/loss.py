@@ -1,0 +1,68 @@
+"""Whether Redis is still the one that the outbox's jobs were carried to, and what was done about it if it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from noteflow.infrastructure.queue import keys
+from worker.inspection.records import StoredCounts
+from worker.inspection.sources import Sources, moment
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a relay left in Redis: its mark, if there is one, and whether that names the server that holds it."""
+
+    is_there: bool
+    is_right: bool
+    noticed_at: datetime | None
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedisLoss:
+    """Redis was emptied, or (`restarted`) it is another or has started anew, so it may lack what it was given.
+
+    `noticed_at` is when a relay noticed it, None if none has yet; `jobs` of the outbox are looked at again because of
+    it, and put back if they are missing; `left` of them are still to be looked at.
+    """
+
+    restarted: bool
+    noticed_at: datetime | None
+    jobs: int
+    left: int
+
+
+async def read_mark(sources: Sources) -> Mark:
+    """One round trip. Raises RedisAway."""
+    async with sources.redis.pipeline(transaction=False) as pipe:
+        pipe.get(keys.OUTBOX_MARK)
+        pipe.hgetall(keys.OUTBOX_LOST)
+        pipe.info("server")
+        mark, lost, server = await sources.answer(pipe.execute(raise_on_error=False))
+    mark, lost = _sound(mark), _sound(lost) or {}
+    # Where INFO is not permitted, relays write this too.
+    run_id = server.get("run_id", "unknown") if isinstance(server, dict) else "unknown"
+    at_ms = lost.get(b"at")
+    return Mark(
+        is_there=mark is not None,
+        is_right=mark == str(run_id).encode(),
+        noticed_at=moment(int(at_ms)) if at_ms else None,
+        jobs=int(lost.get(b"jobs", 0)),
+    )
+
+
+def loss_in(mark: Mark, counts: StoredCounts | None) -> RedisLoss | None:
+    """What the mark says, within the hour after a relay dealt with it; None if nothing was lost, or nobody can tell."""
+    carried, doubted = (counts.outbox_dispatched, counts.outbox_doubted) if counts else (0, 0)
+    if mark.is_right:
+        return RedisLoss(True, mark.noticed_at, mark.jobs, min(doubted, mark.jobs)) if mark.noticed_at else None
+    if mark.is_there or carried:
+        return RedisLoss(mark.is_there, None, carried, carried)
+    return None
+
+
+def _sound(answer: Any) -> Any:
+    return None if isinstance(answer, Exception) else answer
