@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -77,6 +78,10 @@ async def test_a_freed_slot_takes_the_next_job_at_once(
             await asyncio.wait_for(started.get(), 5)
 
 
+def has_done(worker: Worker, count: int) -> bool:
+    return worker.jobs_complete == count and not worker.tasks and worker.idle
+
+
 async def test_a_worker_with_room_claims_once_for_each_call_and_not_when_a_job_ends(
     redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
 ) -> None:
@@ -87,7 +92,7 @@ async def test_a_worker_with_room_claims_once_for_each_call_and_not_when_a_job_e
         for number in range(1, 11):
             await redis.enqueue_job("note")
             await asyncio.wait_for(started.get(), 5)
-            await eventually(lambda done=number: worker.jobs_complete == done and not worker.tasks and worker.idle)
+            await eventually(partial(has_done, worker, number))
         counts = await command_counts(redis)
     assert counts["hkeys"] == 10  # which only claims ask for
 
