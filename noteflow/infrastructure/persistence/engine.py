@@ -8,6 +8,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from noteflow.infrastructure.persistence.failover import give_up_where_read_only
 from noteflow.infrastructure.persistence.urls import normalise_database_url
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def create_engine(
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    give_up_where_read_only(engine)
     return engine
 
 

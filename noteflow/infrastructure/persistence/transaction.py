@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import UnitOfWorkFailed
 from noteflow.infrastructure.persistence.driver import Driver, driver_of, pooled_driver
-from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of, translated
+from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.persistence.statement import Write, compose
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -142,11 +142,8 @@ class Transaction:
         with translated():
             try:
                 yield
-            except BaseException as error:
+            except BaseException:
                 self._failed = True
-                # After a failover a connection would stay with the old primary for ever.
-                if self._connection is not None and sqlstate_of(error) == READ_ONLY:
-                    await self._connection.invalidate(error)
                 raise
 
     def _check(self) -> None:

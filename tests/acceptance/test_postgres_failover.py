@@ -1,0 +1,87 @@
+"""The primary is lost, and the address leads to its standby: first read-only, then promoted. Nobody is restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acceptance.judge import Judge
+from tests.acceptance.mishaps import WORKERS
+from tests.acceptance.shift import begin_shift
+from tests.conftest import SETTINGS
+from tests.proxy import Proxy
+from tests.standby import SYNCHRONOUS, Standby
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.acceptance.conftest import StartWorkers
+    from tests.acceptance.fleet import WorkerProcess
+    from tests.conftest import OwnPostgres
+    from worker.embedded import EmbeddedPostgres
+
+JOBS = 300
+WRITING = f"SELECT {WORKERS} AND backend_xid IS NOT NULL"
+"""Transactions of the workers that have written something: their commits wait for the standby."""
+WHOSE = {"log_line_prefix": "%a: "}
+"""A setting that makes each line of a server's log begin with its client's name."""
+
+
+@pytest.fixture
+def primary(own_postgres: OwnPostgres) -> EmbeddedPostgres:
+    """A PostgreSQL that answers no commit before its standby has it."""
+    return own_postgres(settings={**SYNCHRONOUS, **WHOSE})
+
+
+@pytest.fixture
+def standby(primary: EmbeddedPostgres) -> Iterator[Standby]:
+    """The primary's standby, streaming."""
+    with Standby(primary, settings={**SETTINGS, **WHOSE}) as server:
+        yield server
+
+
+async def test_the_primary_is_killed_and_its_standby_found_read_only_and_then_promoted(
+    primary: EmbeddedPostgres, standby: Standby, redis_url: str, start_workers: StartWorkers
+) -> None:
+    async with Proxy(primary.url("noteflow")) as address:
+        shift = await begin_shift(Judge(address.url), redis_url, start_workers, jobs=JOBS)
+        await asyncio.to_thread(primary.kill, signal.SIGKILL, children=True)
+        address.lead_to(standby.url("noteflow"))
+        await eventually(lambda: all(_refused_a_write(standby, worker) for worker in shift.workers), within_s=30)
+        await standby.promote()
+        promoted_at = time.time()
+        await shift.ended()
+
+        await shift.verdict()
+        print(f"resumed {shift.resumed_after(promoted_at):.2f} s after the promotion")
+
+
+@pytest.mark.slow
+async def test_the_primary_becomes_read_only_and_lives_on_and_no_connection_stays_with_it(
+    primary: EmbeddedPostgres, standby: Standby, redis_url: str, start_workers: StartWorkers
+) -> None:
+    async with Proxy(primary.url("noteflow")) as address:
+        shift = await begin_shift(Judge(address.url), redis_url, start_workers, jobs=JOBS)
+        old = Judge(primary.url("noteflow"))
+        await old.ask("ALTER SYSTEM SET default_transaction_read_only = on")
+        await old.ask("SELECT pg_reload_conf()")
+        await eventually(lambda: all(_refused_a_write(primary, worker) for worker in shift.workers), within_s=30)
+        await eventually(lambda: old.ask(f"SELECT WHERE NOT EXISTS ({WRITING})"))
+        await standby.promote()
+        address.lead_to(standby.url("noteflow"))
+        switched_at = time.time()
+        await shift.ended()
+
+        await shift.verdict()
+        await eventually(lambda: old.ask(f"SELECT WHERE NOT EXISTS (SELECT {WORKERS})"))
+        print(f"resumed {shift.resumed_after(switched_at):.2f} s after the address was switched")
+
+
+def _refused_a_write(server: EmbeddedPostgres, worker: WorkerProcess) -> bool:
+    told = server.log.read_text().splitlines()
+    return any(f" {worker.pid}: ERROR:" in line and "in a read-only transaction" in line for line in told)
