@@ -8,10 +8,16 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from redis.asyncio import Redis
 
+from noteflow.domain.commands import IngestSegments
+from noteflow.domain.entities import Segment
+from noteflow.domain.value_objects import MeetingId
+from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.client import JobClient
 from tests.acceptance.judge import Judge
 from tests.acceptance.mishaps import WORKERS
-from tests.acceptance.shift import begin_shift
+from tests.acceptance.shift import GENEROUS, begin_shift
 from tests.conftest import SETTINGS
 from tests.proxy import Proxy
 from tests.standby import SYNCHRONOUS, Standby
@@ -30,6 +36,8 @@ WRITING = f"SELECT {WORKERS} AND backend_xid IS NOT NULL"
 """Transactions of the workers that have written something: their commits wait for the standby."""
 WHOSE = {"log_line_prefix": "%a: "}
 """A setting that makes each line of a server's log begin with its client's name."""
+
+WAITING_FOR_STANDBY = f"SELECT pid {WORKERS} AND wait_event = 'SyncRep'"
 
 
 @pytest.fixture
@@ -80,6 +88,37 @@ async def test_the_primary_becomes_read_only_and_lives_on_and_no_connection_stay
         await shift.verdict()
         await eventually(lambda: old.ask(f"SELECT WHERE NOT EXISTS (SELECT {WORKERS})"))
         print(f"resumed {shift.resumed_after(switched_at):.2f} s after the address was switched")
+
+
+@pytest.mark.slow
+async def test_what_only_the_lost_primary_had_was_never_taken_for_done(
+    primary: EmbeddedPostgres, standby: Standby, redis_url: str, start_workers: StartWorkers
+) -> None:
+    async with Proxy(primary.url("noteflow")) as address, Redis.from_url(redis_url) as redis:
+        judge, old = Judge(address.url), Judge(primary.url("noteflow"))
+        (worker,) = await start_workers(address.url, redis_url, settings=GENEROUS)
+        meeting = MeetingId(await judge.new_meeting())
+        await asyncio.to_thread(standby.stop, "immediate")
+        async with JobClient(redis) as client:
+            answer = await client.enqueue(IngestSegments(meeting, (Segment(meeting, 1, "Good morning", 0.0, 1.0),)))
+        # The commit is written and waits for the standby. Its session ends, so it counts, but on this server only.
+        (first,) = await eventually(lambda: old.ask(WAITING_FOR_STANDBY))
+        await old.ask("SELECT pg_terminate_backend($1)", first["pid"])
+        await eventually(lambda: old.ask("SELECT FROM job_ledger"))
+        # The next attempt finds the job done, and waits for the standby as well: its answer would be an ack.
+        await eventually(lambda: old.ask(f"{WAITING_FOR_STANDBY} AND pid <> {first['pid']}"), within_s=30)
+        assert not await redis.exists(keys.result(answer.job_id))
+
+        await asyncio.to_thread(primary.kill, signal.SIGKILL, children=True)
+        await asyncio.to_thread(standby.start)
+        address.lead_to(standby.url("noteflow"))
+        assert await judge.count() == 0
+        await standby.promote()
+        await eventually(lambda: redis.exists(keys.result(answer.job_id)), within_s=30)
+        assert await judge.segments() == {meeting: {1: "Good morning"}}
+        (row,) = await judge.ask("SELECT outcome FROM job_ledger")
+        assert row["outcome"] == "applied"
+        assert worker.process.poll() is None
 
 
 def _refused_a_write(server: EmbeddedPostgres, worker: WorkerProcess) -> bool:
