@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
@@ -19,7 +20,7 @@ from tests.integration.engine.jobs import Ctx, put, put_many, serving
 from tests.proxy import Proxy
 from tests.waiting import eventually
 from worker.embedded import EmbeddedRedis
-from worker.engine import Options, Worker
+from worker.engine import Gate, Options, Worker
 
 PATIENCE = Options(command_timeout_s=0.5, lease_s=10.0, idle_poll_s=0.2)
 
@@ -220,6 +221,49 @@ async def test_a_read_only_server_is_waited_for(
         await put(redis, "next", "fine")
         assert await result_of(redis, "next") == "fine"
     assert held.runs == 1
+
+
+async def test_a_server_that_was_replaced_is_left_although_it_lives_on(
+    server: EmbeddedRedis, redis: ArqRedis, start: Start, held: Held, own_redis: OwnRedis
+) -> None:
+    other = own_redis()
+    async with Proxy(server.url()) as address, ArqRedis.from_url(other.url()) as successor:
+        worker = start(held.functions, address.url, replace(PATIENCE, beat_s=0.3))
+        async with serving(worker):
+            await put(redis, "j", "fine")
+            assert await result_of(redis, "j") == "fine"
+            await redis.replicaof("127.0.0.1", "1")
+            await eventually(lambda: worker.outage.lasts)
+            address.lead_to(other.url())
+            await put(successor, "j", "fine")
+            assert await result_of(successor, "j") == "fine"
+            await eventually(lambda: only_client(redis))
+            await put(successor, "next", "fine")
+            assert await result_of(successor, "next") == "fine"
+        await worker.close()
+
+
+async def test_an_ending_leaves_a_server_that_was_replaced_also_while_nothing_is_claimed(
+    server: EmbeddedRedis, redis: ArqRedis, start: Start, held: Held, own_redis: OwnRedis
+) -> None:
+    other = own_redis()
+    async with Proxy(server.url()) as address:
+        await put(redis, "j", "hold")
+        worker = start(held.functions, address.url, replace(PATIENCE, beat_s=0.3, gate=Gate()))
+        async with serving(worker):
+            await eventually(lambda: held.runs == 1)
+            worker.options.gate.close("postgresql")
+            await redis.replicaof("127.0.0.1", "1")
+            address.lead_to(other.url())
+            held.go_on.set()
+            await eventually(lambda: worker.jobs_complete == 1 and not worker.outage.lasts)
+            await eventually(lambda: only_client(redis))
+            worker.options.gate.open("postgresql")
+        await worker.close()
+
+
+async def only_client(redis: ArqRedis) -> bool:
+    return len(await redis.client_list(_type="normal")) == 1
 
 
 async def test_silently_dropped_flows_are_given_up(

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from noteflow.domain.entities import Meeting
-from noteflow.domain.errors import InvalidValue
+from noteflow.domain.errors import InvalidValue, QueueUnavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.outbox import enqueue_in
 from noteflow.infrastructure.queue.client import JobClient
@@ -26,6 +26,7 @@ from worker.outbox.epoch import notice_loss
 if TYPE_CHECKING:
     from noteflow.domain.commands import Command
     from noteflow.infrastructure.queue.dispatch import KeptJob
+    from tests.conftest import OwnRedis
 
 
 async def queued(redis: Redis) -> list[str]:
@@ -252,6 +253,19 @@ async def test_another_redis_or_an_emptied_one_makes_every_dispatched_row_due(
     await redis.set("arq:outbox:mark", "the run id of the Redis that this one replaced")
     assert await notice_loss(stage.engine, redis) == 3
     assert (await dispatch_due(stage.engine, Dispatcher(redis))).restored == 0
+
+
+async def test_a_redis_that_follows_another_is_not_believed_and_not_kept(stage: Stage, own_redis: OwnRedis) -> None:
+    old, new = own_redis(), own_redis()
+    async with Proxy(old.url()) as address, Redis.from_url(address.url) as redis:
+        assert await notice_loss(stage.engine, redis) == 0
+        await redis.replicaof("127.0.0.1", "1")
+        address.lead_to(new.url())
+        with pytest.raises(QueueUnavailable, match="read-only replica"):
+            await notice_loss(stage.engine, redis)
+        await notice_loss(stage.engine, redis)
+        assert await redis.get("arq:outbox:mark") == (await redis.info("server"))["run_id"].encode()
+        assert address.connections == 2
 
 
 async def test_a_job_woken_while_its_claim_is_just_ending_is_looked_at_again_at_once(
