@@ -33,6 +33,13 @@ GENEROUS: Mapping[str, str] = {
     "RETRY_BUDGET_S": "20",
     "JOB_TIMEOUT_S": "60",
 }
+IMPATIENT: Mapping[str, str] = {
+    "DATABASE_LOCK_TIMEOUT_S": "0.2",
+    "DATABASE_COMMAND_TIMEOUT_S": "1",
+    "DATABASE_POOL_TIMEOUT_S": "1",
+    "RETRY_BUDGET_S": "1",
+}
+"""With these a mishap that outlasts every budget of a claim need not last long."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.judge import Judge
 from tests.acceptance.mishaps import WORKERS
-from tests.acceptance.shift import begin_shift
+from tests.acceptance.shift import IMPATIENT, begin_shift
 from tests.conftest import SETTINGS
 from tests.databases import driver_url
 from tests.small_disk import SmallDiskPostgres, can_mount
@@ -40,9 +40,11 @@ async def test_a_full_disk_makes_jobs_wait_until_there_is_room(
     small_disk: SmallDiskPostgres, redis_url: str, start_workers: StartWorkers
 ) -> None:
     await small_disk.settle()
-    shift = await begin_shift(Judge(small_disk.url("noteflow")), redis_url, start_workers, jobs=JOBS)
+    judge = Judge(small_disk.url("noteflow"))
+    shift = await begin_shift(judge, redis_url, start_workers, jobs=JOBS, settings=IMPATIENT)
     await asyncio.to_thread(small_disk.fill)
-    await eventually(lambda: small_disk.log.read_text().count("No space left on device") > 20, within_s=30)
+    await eventually(lambda: shift.told("job.handed_back") == shift.workers, within_s=30)
+    assert "No space left on device" in small_disk.log.read_text()
     small_disk.make_room()
     room_at = time.time()
     await shift.ended()
