@@ -17,7 +17,7 @@ from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.client import JobClient
 from tests.acceptance.judge import Judge
 from tests.acceptance.mishaps import WORKERS
-from tests.acceptance.shift import GENEROUS, begin_shift
+from tests.acceptance.shift import GENEROUS, IMPATIENT, begin_shift
 from tests.conftest import SETTINGS
 from tests.proxy import Proxy
 from tests.standby import SYNCHRONOUS, Standby
@@ -57,10 +57,11 @@ async def test_the_primary_is_killed_and_its_standby_found_read_only_and_then_pr
     primary: EmbeddedPostgres, standby: Standby, redis_url: str, start_workers: StartWorkers
 ) -> None:
     async with Proxy(primary.url("noteflow")) as address:
-        shift = await begin_shift(Judge(address.url), redis_url, start_workers, jobs=JOBS)
+        shift = await begin_shift(Judge(address.url), redis_url, start_workers, jobs=JOBS, settings=IMPATIENT)
         await asyncio.to_thread(primary.kill, signal.SIGKILL, children=True)
         address.lead_to(standby.url("noteflow"))
         await eventually(lambda: all(_refused_a_write(standby, worker) for worker in shift.workers), within_s=30)
+        await eventually(lambda: shift.told("job.handed_back") == shift.workers, within_s=30)
         await standby.promote()
         promoted_at = time.time()
         await shift.ended()
@@ -74,11 +75,12 @@ async def test_the_primary_becomes_read_only_and_lives_on_and_no_connection_stay
     primary: EmbeddedPostgres, standby: Standby, redis_url: str, start_workers: StartWorkers
 ) -> None:
     async with Proxy(primary.url("noteflow")) as address:
-        shift = await begin_shift(Judge(address.url), redis_url, start_workers, jobs=JOBS)
+        shift = await begin_shift(Judge(address.url), redis_url, start_workers, jobs=JOBS, settings=IMPATIENT)
         old = Judge(primary.url("noteflow"))
         await old.ask("ALTER SYSTEM SET default_transaction_read_only = on")
         await old.ask("SELECT pg_reload_conf()")
         await eventually(lambda: all(_refused_a_write(primary, worker) for worker in shift.workers), within_s=30)
+        await eventually(lambda: shift.told("job.handed_back") == shift.workers, within_s=30)
         await eventually(lambda: old.ask(f"SELECT WHERE NOT EXISTS ({WRITING})"))
         await standby.promote()
         address.lead_to(standby.url("noteflow"))
