@@ -26,8 +26,8 @@ BASEBACKUP_TIMEOUT_S = 60.0
 class Standby(EmbeddedPostgres):
     """A streaming copy of a running primary. Read-only, and in recovery, until `promote`."""
 
-    def __init__(self, primary: EmbeddedPostgres, *, settings: Mapping[str, str | int]) -> None:
-        super().__init__(settings=settings)
+    def __init__(self, primary: EmbeddedPostgres, *, settings: Mapping[str, str | int], tcp: bool = False) -> None:
+        super().__init__(settings=settings, tcp=tcp)
         self._primary = primary
         self._password = primary._password
 

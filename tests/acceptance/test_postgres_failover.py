@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import make_url
 
 from noteflow.domain.commands import IngestSegments
 from noteflow.domain.entities import Segment
@@ -90,6 +92,38 @@ async def test_the_primary_becomes_read_only_and_lives_on_and_no_connection_stay
         await shift.verdict()
         await eventually(lambda: old.ask(f"SELECT WHERE NOT EXISTS (SELECT {WORKERS})"))
         print(f"resumed {shift.resumed_after(switched_at):.2f} s after the address was switched")
+
+
+@pytest.mark.slow
+async def test_both_addresses_stand_in_the_url_and_the_one_that_takes_writes_is_found(
+    own_postgres: OwnPostgres, redis_url: str, start_workers: StartWorkers
+) -> None:
+    primary = own_postgres(settings=SYNCHRONOUS, tcp=True)
+    with Standby(primary, settings=SETTINGS, tcp=True) as standby:
+        both = make_url(primary.url("noteflow")).set(host=None, port=None)
+        both = both.update_query_pairs(
+            [
+                *(("host", f"127.0.0.1:{each.port}") for each in (primary, standby)),
+                ("target_session_attrs", "read-write"),
+            ]
+        )
+        shift = await begin_shift(
+            Judge(primary.url("noteflow")),
+            redis_url,
+            start_workers,
+            jobs=JOBS,
+            settings=IMPATIENT,
+            database_url=both.render_as_string(hide_password=False),
+        )
+        await asyncio.to_thread(primary.kill, signal.SIGKILL, children=True)
+        await eventually(lambda: shift.told("job.handed_back") == shift.workers, within_s=30)
+        await standby.promote()
+        promoted_at = time.time()
+        shift = replace(shift, judge=Judge(standby.url("noteflow")))
+        await shift.ended()
+
+        await shift.verdict()
+        print(f"resumed {shift.resumed_after(promoted_at):.2f} s after the promotion")
 
 
 @pytest.mark.slow

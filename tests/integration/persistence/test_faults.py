@@ -204,6 +204,14 @@ async def test_an_unknown_database_and_an_unknown_role(database_url: str) -> Non
                 await ask(engine)
 
 
+async def test_no_server_at_these_addresses_takes_writes(database_url: str, engine: AsyncEngine) -> None:
+    name = database_url.partition("@/")[2].partition("?")[0]
+    await ask(engine, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    async with an_engine(f"{database_url}&target_session_attrs=read-write") as elsewhere:
+        with pytest.raises(StorageUnavailable, match="takes writes"):
+            await ask(elsewhere)
+
+
 async def test_too_many_connections(database_url: str, engine: AsyncEngine) -> None:
     async with engine.connect() as admin:
         await admin.execute(text("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0"))
