@@ -33,7 +33,7 @@ RESUMED_WITHIN_S = 6.0
         pytest.param(OURS, 300, fast_restart, id="restarted", marks=pytest.mark.slow),
         pytest.param(OURS, 300, immediate_restart, id="crashed and restarted"),
         pytest.param(OURS, 300, killed_backend, id="one backend killed", marks=pytest.mark.slow),
-        pytest.param(OURS, 300, terminated_sessions, id="all sessions ended again and again", marks=pytest.mark.slow),
+        pytest.param(OURS, 1000, terminated_sessions, id="all sessions ended again and again", marks=pytest.mark.slow),
     ],
 )
 async def test_no_job_fails_and_none_is_applied_twice_and_no_worker_ends(
