@@ -62,6 +62,7 @@ class Proxy:
 
     def __init__(self, url: str, *, listen_on: Endpoint = ("127.0.0.1", 0)) -> None:
         self._server_url = url
+        self._server = endpoint_of(url)
         self._listen_on = listen_on
         self._rules: list[Rule] = []
         self._flows: dict[Flow, asyncio.Task[None]] = {}
@@ -108,6 +109,10 @@ class Proxy:
         self.reset()
         await self._listener.wait_closed()
 
+    def lead_to(self, url: str) -> None:
+        """Lead new connections to another server, as an address that was switched. Open ones stay where they are."""
+        self._server = endpoint_of(url)
+
     async def heal(self) -> None:
         """Serve new connections as before, at the same address."""
         self.silent = False
@@ -141,7 +146,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            server = await connect(endpoint_of(self._server_url))
+            server = await connect(self._server)
         except OSError:
             writer.transport.abort()
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import suppress
 from contextvars import Context
 from typing import Protocol
 
@@ -12,9 +13,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.typing import FilteringBoundLogger
 
+from noteflow.infrastructure.persistence.failover import FoundReadOnly
 from noteflow.infrastructure.persistence.faults import translation_of
 
 REASON = "postgresql"
+_IS_READ_ONLY = "it is read-only"
 
 
 class Gate(Protocol):
@@ -66,13 +69,17 @@ class StorageWatch:
             await asyncio.gather(self._probing, return_exceptions=True)
 
     async def _probe(self) -> None:
-        since, pause_s, told = time.monotonic(), 0.05, False
+        since, pause_s, told, was_read_only = time.monotonic(), 0.05, False, False
         while (doubt := await storage_doubt(self._engine)) is not None:
             if not told:
                 self._log.warning("storage.down", reason=doubt)
                 told = True
+            was_read_only |= doubt == _IS_READ_ONLY
             await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # not a secret
             pause_s = min(self._longest_pause_s, pause_s * 2)
+        if was_read_only:
+            # Between two questions somebody may have opened connections that lead there still.
+            await _give_up_all(self._engine)
         if told:
             self._log.warning("storage.up", away_s=round(time.monotonic() - since, 1))
         self._probing = None
@@ -86,7 +93,13 @@ async def storage_doubt(engine: AsyncEngine) -> str | None:
             read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
             if read_only == "on":
                 # The next question must reach whoever answers at this address then, not the old primary again.
-                await connection.invalidate()
+                await connection.invalidate(FoundReadOnly())
     except Exception as error:  # whatever it is, it keeps us from storing anything
         return str(translation_of(error) or type(error).__name__)
-    return "it is read-only" if read_only == "on" else None
+    return _IS_READ_ONLY if read_only == "on" else None
+
+
+async def _give_up_all(engine: AsyncEngine) -> None:
+    with suppress(Exception):  # it was there a moment ago; if it is not, that is found out by whoever needs it
+        async with engine.connect() as connection:
+            await connection.invalidate(FoundReadOnly())

@@ -55,10 +55,13 @@ class Producer:
                 commands.append(IngestSegments(meeting, tuple(said)))
         return commands
 
+    async def has_applied(self, number: int) -> bool:
+        """Whether so many jobs, or more, are in the ledger."""
+        return (await self._finished()) >= number
+
     async def is_done(self) -> bool:
         """Whether every job that was asked for is in the ledger, and the outbox is empty."""
-        finished = (await self.judge.ask("SELECT count(*) AS number FROM job_ledger"))[0]["number"]
-        return finished == self.asked and not await self.judge.ask("SELECT FROM outbox LIMIT 1")
+        return await self._finished() == self.asked and not await self.judge.ask("SELECT FROM outbox LIMIT 1")
 
     async def verdict(self) -> None:
         """Nothing lost, nothing doubled, nothing changed, every move made once, nobody dead."""
@@ -71,6 +74,10 @@ class Producer:
         outcomes = await self.judge.ask("SELECT outcome, count(*) AS number FROM job_ledger GROUP BY outcome")
         assert [(row["outcome"], row["number"]) for row in outcomes] == [("applied", self.asked)]
         assert await self.judge.ask("SELECT FROM dead_letters") == []
+
+    async def _finished(self) -> int:
+        number: int = (await self.judge.ask("SELECT count(*) AS number FROM job_ledger"))[0]["number"]
+        return number
 
 
 async def producer_for(database_url: str, meetings: int) -> Producer:

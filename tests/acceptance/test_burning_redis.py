@@ -52,7 +52,7 @@ async def test_everything_is_applied_once_within_a_minute_and_nobody_does_anythi
     producer = await producer_for(database_url, MEETINGS)
     workers = await start_workers(database_url, redis.url(), number=2)
     producing = asyncio.create_task(producer.produce(BATCHES, pause_s=0.01))
-    await eventually(lambda: _some_are_applied(producer, 50), within_s=30.0)
+    await eventually(lambda: producer.has_applied(50), within_s=30.0)
     await burn(redis)
     burnt_at = time.monotonic()
     await producing
@@ -93,10 +93,6 @@ def _stayed(workers: list[WorkerProcess]) -> None:
         assert worker.process.poll() is None
         assert len(worker.lines("worker.ready")) == 1
         assert worker.lines("job.dead") == []
-
-
-async def _some_are_applied(producer: Producer, number: int) -> bool:
-    return int((await producer.judge.ask("SELECT count(*) AS number FROM job_ledger"))[0]["number"]) >= number
 
 
 async def _dispatched(producer: Producer) -> bool:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,6 +181,33 @@ async def test_pruning_may_be_interrupted_and_said_again(
     answer = await run("prune")
     assert answer.stdout.startswith(f"deleted: {left:,} row")
     assert await _entries(stage) == 0
+
+
+async def test_on_a_terminal_pruning_shows_how_far_it_is(
+    stage: Stage, met: UUID, database_url: str, redis_url: str
+) -> None:
+    for number in range(3):
+        await old_entry(stage, batch(met, number), f"old-{number}")
+    terminal, its_end = pty.openpty()
+    told = environment(database_url, redis_url, TERM="xterm", NO_COLOR="1")
+    process = subprocess.Popen(command("prune"), cwd=ROOT, env=told, stdout=subprocess.DEVNULL, stderr=its_end)
+    os.close(its_end)
+    try:
+        shown = await asyncio.to_thread(_all_of, terminal)
+        assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert re.search(r"ledger .* 3/3", shown)
+
+
+def _all_of(terminal: int) -> str:
+    shown = b""
+    with suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    return shown.decode()
 
 
 async def test_nobody_waits_for_long_while_the_ledger_is_pruned(run: Run, stage: Stage, met: UUID) -> None:

@@ -18,7 +18,7 @@ from worker.engine import wire
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Batch, Settlement, Status
 from worker.engine.connections import call_scripts
-from worker.engine.outage import UNREACHABLE, Backoff, Outage
+from worker.engine.outage import UNREACHABLE, Backoff, Outage, leads_elsewhere
 from worker.engine.scripts import script
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Link:
             except UNREACHABLE as error:
                 self._outage.failed(error)
                 self._waiting.put_back(group)
-                if not isinstance(error, ResponseError):
+                if leads_elsewhere(error):
                     await self.drop_idle_connections()
                 if self._waiting:
                     await asyncio.sleep(backoff.next_s())

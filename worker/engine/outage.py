@@ -38,6 +38,13 @@ def is_outage(error: BaseException) -> bool:
     return (in_script[1] if in_script else str(error)).startswith(_PASSING)
 
 
+def leads_elsewhere(error: BaseException) -> bool:
+    """Tell whether a new connection may find another server: this one is lost, or follows another by now."""
+    if isinstance(error, ReadOnlyError) or not isinstance(error, ResponseError):
+        return True
+    return str(error).startswith("MASTERDOWN") or "READONLY" in str(error)  # as Redis 6 quotes what a script met
+
+
 class Outage:
     """Remember whether Redis answers, for the health record and so that an outage makes two log lines, not thousands.
 

@@ -59,6 +59,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         due=worker.wanted.set,
         broken=worker.link.drop_idle_connections,
         own_writes=lambda: worker.link.turns,
+        outages=lambda: (worker.outage.count, worker.outage.lasts),
         idle_poll_s=worker.options.idle_poll_s,
         patience_s=worker.options.command_timeout_s,
     )
@@ -83,6 +84,8 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
         if worker.outage.count != outages:
             outages = worker.outage.count
             await _outlast(worker)
+            # A replaced server that lives on answers a claim, as one without jobs, over connections from before.
+            await worker.link.drop_idle_connections()
             continue
         limit = min(worker.max_jobs - worker.job_counter, worker.queue_read_limit, worker.options.claim_limit)
         try:

@@ -35,7 +35,9 @@ class Watcher:
     """Call `due` when a hungry worker should claim; `watching` says whether Redis will call us at all.
 
     `broken` is called when the connection is lost: its neighbours in the pool are likely to be lost too. `own_writes`
-    counts the beginnings and ends of what this worker writes itself, which calls it too: it is odd meanwhile.
+    counts the beginnings and ends of what this worker writes itself, which calls it too: it is odd meanwhile. When what
+    `outages` returns has changed, the watcher connects anew: its connection only reads, and would not notice that it
+    leads to a server which was replaced.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Watcher:
         due: Callable[[], None],
         broken: Callable[[], Awaitable[None]],
         own_writes: Callable[[], int],
+        outages: Callable[[], object],
         idle_poll_s: float,
         patience_s: float,
     ) -> None:
@@ -54,6 +57,7 @@ class Watcher:
         self._due = due
         self._broken = broken
         self._own_writes = own_writes
+        self._outages = outages
         self._idle_poll_s = idle_poll_s
         self._patience_s = patience_s
         self._hungry = asyncio.Event()
@@ -85,13 +89,13 @@ class Watcher:
         """Watch until cancelled; return only if the server refuses to call, then the worker polls."""
         backoff = Backoff()
         while True:
-            connection = self._connect()
+            connection, outages = self._connect(), self._outages()
             try:
                 if not await self._track(connection):
                     return
                 backoff.reset()
                 self.watching = True
-                await self._watch(connection)
+                await self._watch(connection, outages)
             except UNREACHABLE:
                 # The worker's own calls report the outage. It polls until we are connected again.
                 await self._broken()
@@ -112,9 +116,13 @@ class Watcher:
                 self.refused = True
         return not self.refused
 
-    async def _watch(self, connection: AbstractConnection) -> None:
+    async def _watch(self, connection: AbstractConnection, outages: object) -> None:
+        """Call, over and over; return when another server may answer by now."""
         while True:
             await self._hungry.wait()
+            if self._outages() != outages:
+                self._due()
+                return
             async with asyncio.timeout(self._patience_s):
                 wait_s = await self._arm(connection)
             if wait_s <= 0 and not self._in_vain:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ReadOnlyError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -52,9 +53,14 @@ async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
         async with redis.pipeline(transaction=False) as pipe:
             pipe.get(keys.OUTBOX_MARK)
             pipe.info("server")
-            mark, server = await pipe.execute(raise_on_error=False)
+            pipe.info("replication")
+            mark, server, replication = await pipe.execute(raise_on_error=False)
         if isinstance(mark, Exception):
             raise mark
+        if isinstance(replication, dict) and replication.get("slave_read_only") == 1:
+            # Asked for what it has, it would answer with the past, for as long as we are connected to it.
+            await redis.connection_pool.disconnect(inuse_connections=False)
+            raise ReadOnlyError("it follows another server")
     except REDIS_FAILURES as error:
         raise unavailable(error, "the outbox's Redis") from without_arguments(error)
     return mark, _run_id(server)

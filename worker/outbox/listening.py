@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
 
 from noteflow.domain.errors import StorageUnavailable
+from noteflow.infrastructure.persistence.failover import is_given_up
 from noteflow.infrastructure.persistence.faults import translated
 
 CHANNEL = "noteflow_outbox"
@@ -20,7 +22,7 @@ CHANNEL = "noteflow_outbox"
 class Calls:
     """What was heard on one connection."""
 
-    _driver: Any
+    _pooled: PoolProxiedConnection
     _called: asyncio.Event = field(default_factory=asyncio.Event)
 
     def note(self, *_: Any) -> None:
@@ -29,7 +31,8 @@ class Calls:
 
     def forget(self) -> None:
         """Listen from here on. Raises StorageUnavailable if the connection is lost, for then nobody would call."""
-        if self._driver.is_closed():
+        driver: Any = self._pooled.driver_connection
+        if driver.is_closed() or is_given_up(self._pooled):
             raise StorageUnavailable("the connection that listened to PostgreSQL was lost")
         self._called.clear()
 
@@ -51,7 +54,7 @@ async def listening(engine: AsyncEngine) -> AsyncIterator[Calls]:
     with translated():
         pooled = await engine.raw_connection()
     driver: Any = pooled.driver_connection
-    calls = Calls(driver)
+    calls = Calls(pooled)
     try:
         driver.add_termination_listener(calls.note)
         with translated():

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlalchemy.util.concurrency import in_greenlet
 
+from noteflow.infrastructure.persistence.failover import give_up_where_read_only
 from noteflow.infrastructure.persistence.urls import normalise_database_url
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def create_engine(
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     if not pool_pre_ping:
         event.listen(engine.sync_engine, "do_connect", _refuse_to_connect_at_once)
+    give_up_where_read_only(engine)
     return engine
 
 

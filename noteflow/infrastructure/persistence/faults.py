@@ -66,6 +66,8 @@ def translation_of(error: BaseException) -> NoteflowError | None:
         return _by_sqlstate(state, next(link for link in reversed(chain) if _sqlstate(link) == state))
     if any(isinstance(link, StaleDataError) for link in chain):
         return ConcurrencyConflict("a row was modified concurrently")
+    if any(type(link).__name__ == "TargetServerAttributeNotMatched" for link in chain):
+        return StorageUnavailable("PostgreSQL answers at the addresses given, but none of them takes writes")
     if any(getattr(link, "connection_invalidated", False) or _tells_of_a_closed_one(link) for link in chain):
         return StorageUnavailable("the connection to PostgreSQL was lost")
     if any(isinstance(link, PoolTimeoutError) for link in chain):

@@ -34,6 +34,9 @@ class LedgerEntry:
 
     The outbox row that asked for it ends with it. The same id with another digest ends the statement
     (`refuse_other_digest`, of the migrations).
+
+    A job that was known is locked, not only read: so the answer waits for a synchronous standby too, and a commit that
+    the primary has and the standby lacks is never taken for done.
     """
 
     rank: ClassVar[int] = 10

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import UnitOfWorkFailed
 from noteflow.infrastructure.persistence.driver import driver_of, pooled_driver
-from noteflow.infrastructure.persistence.faults import READ_ONLY, raise_translated, sqlstate_of, translated
+from noteflow.infrastructure.persistence.faults import raise_translated, translated
 from noteflow.infrastructure.persistence.statement import Write, compose
 from noteflow.infrastructure.persistence.tracing import sql_span
 
@@ -87,7 +87,7 @@ class Transaction:
             with sql_span(self._engine.url, "COMMIT"):
                 await self._connection.commit()
         except BaseException as error:
-            await self._fail(error)
+            self._fail(error)
         self._begun = self._gated = False
 
     async def rollback(self) -> None:
@@ -109,7 +109,7 @@ class Transaction:
             with sql_span(self._engine.url, statement):
                 return await connection.execute(statement, parameters)
         except BaseException as error:
-            await self._fail(error)
+            self._fail(error)
 
     async def _write_alone(self) -> None:
         if not self._deferred:
@@ -142,14 +142,11 @@ class Transaction:
                 with sql_span(self._engine.url, sql):
                     return await driver.fetch(sql, *values)
         except BaseException as error:
-            await self._fail(error)
+            self._fail(error)
 
-    async def _fail(self, error: BaseException) -> NoReturn:
+    def _fail(self, error: BaseException) -> NoReturn:
         """Let nothing be committed any more, and raise what the error means."""
         self._failed = True
-        # After a failover a connection would stay with the old primary for ever.
-        if self._connection is not None and sqlstate_of(error) == READ_ONLY:
-            await self._connection.invalidate(error)
         raise_translated(error)
 
     def _check(self) -> None:

@@ -10,14 +10,17 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
+
+from noteflow.infrastructure.queue.unavailable import is_replaced
 
 
 class Script:
     """One of the package's scripts, known to the server by its digest from the first call on.
 
     The first call sends the text, later ones its digest. A server that has forgotten it (restarted, failed over,
-    flushed) is sent the text again, which is the only time a call takes two round trips.
+    flushed) is sent the text again, which is the only time a call takes two round trips. Where the server turns out to
+    be the replica of another, the pool's connections are closed: for as long as it lives they would lead to it.
     """
 
     def __init__(self, name: str) -> None:
@@ -29,6 +32,10 @@ class Script:
         """The script's answer. Raises what redis-py raises."""
         try:
             return await self._call(redis, keys, argv)
+        except ResponseError as error:
+            if is_replaced(error):
+                await redis.connection_pool.disconnect(inuse_connections=False)
+            raise
         except RuntimeError as error:
             # uvloop's word for a connection that was closed between redis-py's look at it and its writing.
             if "the handler is closed" not in str(error):

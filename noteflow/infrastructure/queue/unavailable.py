@@ -43,6 +43,11 @@ def unavailable(error: BaseException, address: str) -> QueueUnavailable:
     )
 
 
+def is_replaced(error: BaseException) -> bool:
+    """Whether the server that said so follows another now: a new connection may lead to that one, this one never."""
+    return _code(error) in ("READONLY", "MASTERDOWN")
+
+
 def without_arguments(error: BaseException) -> BaseException:
     """`error`, without the arguments that Redis quotes of a command it does not know: they hold the transcript."""
     command, quoted, _ = str(error).partition(", with args beginning with")

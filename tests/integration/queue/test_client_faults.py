@@ -144,6 +144,18 @@ async def test_a_redis_that_refuses_is_unavailable_and_what_ails_it_is_said(
             assert not [key for key in await redis.keys() if key.startswith(b"arq:job:")]
 
 
+async def test_a_redis_that_was_replaced_is_left_although_it_lives_on(own_redis: OwnRedis) -> None:
+    old, new = own_redis(), own_redis()
+    async with Proxy(old.url()) as address, Redis.from_url(old.url()) as redis, JobClient.from_url(address.url) as jobs:
+        await jobs.enqueue(ingest(1))
+        await _read_only(redis)
+        address.lead_to(new.url())
+        with pytest.raises(QueueUnavailable, match="is a read-only replica"):
+            await jobs.enqueue(NUMBERED)
+
+        assert isinstance(await jobs.enqueue(NUMBERED), Enqueued)
+
+
 def test_arguments_that_redis_quotes_are_left_out_of_the_error_and_its_cause() -> None:
     quoting = ResponseError("unknown command 'EVALSHA', with args beginning with: '1' '" + CANARY)
 

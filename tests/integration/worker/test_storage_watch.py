@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from noteflow.infrastructure.persistence.engine import create_engine
+from tests.acceptance.judge import Judge
 from tests.conftest import OwnPostgres
 from tests.waiting import eventually
 from worker.engine.gate import Gate
@@ -73,6 +74,22 @@ async def test_a_read_only_server_is_not_back_until_it_takes_writes(own_postgres
         assert gate.is_open
 
 
+async def test_no_connection_that_was_opened_while_it_was_read_only_outlasts_that(own_postgres: OwnPostgres) -> None:
+    server = own_postgres()
+    judge = Judge(server.url("noteflow"))
+    async with watching(judge.database_url) as (watch, _, engine):
+        await make_read_only(engine, "on")
+        with capture_logs() as lines:
+            await eventually(lambda: _suspected(watch) and lines)
+            async with engine.connect() as connection:  # somebody who only reads, between two questions
+                there = await connection.scalar(text("SELECT pg_backend_pid()"))
+                await judge.ask("ALTER SYSTEM SET default_transaction_read_only = off")
+                await judge.ask("SELECT pg_reload_conf()")
+                await watch.answered()
+        gone = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {there})"
+        await eventually(lambda: judge.ask(gone))
+
+
 async def test_an_idle_worker_notices_too(own_postgres: OwnPostgres, redis_url: str) -> None:
     server = own_postgres()
     async with watching(server.url("noteflow")) as (watch, gate, engine), Redis.from_url(redis_url) as redis:
@@ -92,6 +109,11 @@ def test_whoever_asked_is_told_when_the_reasons_change_and_not_otherwise() -> No
     for act in (gate.close, gate.close, gate.open, gate.open):
         act(REASON)
     assert changes == [(REASON,), ()]
+
+
+def _suspected(watch: StorageWatch) -> bool:
+    watch.suspect()
+    return True
 
 
 async def make_read_only(engine: AsyncEngine, value: str) -> None:

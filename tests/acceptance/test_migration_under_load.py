@@ -1,0 +1,62 @@
+"""A migration runs while jobs flow: it holds its locks for long, and it changes what prepared statements return."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from noteflow.domain.value_objects import MeetingState
+from tests.acceptance.judge import Judge
+from tests.acceptance.shift import IMPATIENT, begin_shift
+from tests.acceptance.workload import Workload
+from tests.databases import driver_url
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import StartWorkers
+    from tests.conftest import OwnPostgres
+
+
+async def test_jobs_outwait_its_locks_however_many_claims_that_takes(
+    own_postgres: OwnPostgres, redis_url: str, start_workers: StartWorkers
+) -> None:
+    server = own_postgres()
+    judge = Judge(server.url("noteflow"))
+    shift = await begin_shift(judge, redis_url, start_workers, jobs=300, settings=IMPATIENT)
+    migration = await asyncpg.connect(driver_url(judge.database_url))
+    async with migration.transaction():
+        # In the order in which a job takes them, or one of the two would have to give way to the other.
+        await migration.execute("ALTER TABLE segments ADD COLUMN loudness real")
+        await migration.execute("ALTER TABLE meetings ADD COLUMN agenda text")
+        await eventually(lambda: shift.told("job.handed_back") == shift.workers, within_s=30)
+    done_at = time.time()
+    await migration.close()
+    await shift.ended()
+
+    await shift.verdict()
+    assert "canceling statement due to lock timeout" in server.log.read_text()
+    print(f"resumed {shift.resumed_after(done_at):.2f} s after the migration")
+
+
+async def test_what_a_worker_had_prepared_is_prepared_anew(
+    own_postgres: OwnPostgres, redis_url: str, start_workers: StartWorkers
+) -> None:
+    server = own_postgres()
+    work = Workload(server.url("noteflow"), redis_url)
+    await work.create_meeting()
+    (worker,) = await start_workers(work.database_url, redis_url, settings={"MAX_JOBS": "1"})
+    await work.enqueue_state(MeetingState.RECORDING)
+    await work.enqueue_segments(5)
+    await eventually(work.is_done, within_s=30)
+    for change in ("segments ADD COLUMN loudness real", "meetings ADD COLUMN agenda text"):
+        await Judge(work.database_url).ask(f"ALTER TABLE {change}")
+    await work.enqueue_state(MeetingState.STOPPING)
+    await work.enqueue_segments(5)
+    await eventually(work.is_done, within_s=30)
+
+    await work.judge()
+    assert "cached plan must not change result type" in server.log.read_text()
+    await eventually(lambda: len(worker.lines("job.completed")) == 12)
+    assert not worker.lines("job.dead")

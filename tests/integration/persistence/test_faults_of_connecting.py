@@ -1,0 +1,126 @@
+"""No connection can be had: nobody is there, nobody answers, or nobody lets us in."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from noteflow.domain.errors import (
+    StorageMisconfigured,
+    StorageUnavailable,
+)
+from noteflow.infrastructure.persistence.transaction import Transaction
+from tests.integration.persistence.faulty import an_engine, ask
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        async with an_engine(f"postgresql://me:s3cret@127.0.0.1:{unused.getsockname()[1]}/db") as engine:
+            with pytest.raises(StorageUnavailable, match="cannot be reached") as caught:
+                await ask(engine)
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_no_such_host() -> None:
+    async with an_engine("postgresql://me@nowhere.invalid/db") as engine:
+        with pytest.raises(StorageUnavailable):
+            await ask(engine)
+
+
+@asynccontextmanager
+async def a_listener(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"postgresql://me@127.0.0.1:{server.sockets[0].getsockname()[1]}/db?sslmode=disable"
+
+
+async def test_a_listener_that_never_answers() -> None:
+    writers = []
+
+    async def stay_silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    async with a_listener(stay_silent) as url, an_engine(url, connect_timeout_s=0.2) as engine:
+        with pytest.raises(StorageUnavailable, match="in time"):
+            await ask(engine)
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_server_that_is_starting_up() -> None:
+    async def starting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        await writer.drain()
+        writer.close()
+
+    async with a_listener(starting) as url, an_engine(url) as engine:
+        with pytest.raises(StorageUnavailable, match="57P03"):
+            await ask(engine)
+
+
+async def test_a_connection_broken_during_startup() -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.transport.abort()
+
+    async with a_listener(reset) as url, an_engine(url) as engine:
+        with pytest.raises(StorageUnavailable):
+            await ask(engine)
+
+
+async def test_encryption_is_demanded_of_a_server_that_has_none(own_postgres: Any) -> None:
+    url = own_postgres(tcp=True).url("noteflow")
+    async with an_engine(f"{url}{'&' if '?' in url else '?'}sslmode=require") as engine:
+        with pytest.raises(StorageUnavailable):
+            await ask(engine)
+
+
+async def test_an_unknown_database_and_an_unknown_role(database_url: str) -> None:
+    for stranger in (database_url.replace("/test_", "/no_such_"), database_url.replace("postgres@", "nobody_here@")):
+        assert stranger != database_url
+        async with an_engine(stranger) as engine:
+            with pytest.raises(StorageMisconfigured, match=r"28000|3D000"):
+                await ask(engine)
+
+
+async def test_no_server_at_these_addresses_takes_writes(database_url: str, engine: AsyncEngine) -> None:
+    name = database_url.partition("@/")[2].partition("?")[0]
+    await ask(engine, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    async with an_engine(f"{database_url}&target_session_attrs=read-write") as elsewhere:
+        with pytest.raises(StorageUnavailable, match="takes writes"):
+            await ask(elsewhere)
+
+
+async def test_too_many_connections(database_url: str, engine: AsyncEngine) -> None:
+    async with engine.connect() as admin:
+        await admin.execute(text("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0"))
+        await admin.commit()
+        try:
+            async with an_engine(database_url.replace("postgres@", "crowded@")) as crowded:
+                with pytest.raises(StorageUnavailable, match="53300"):
+                    await ask(crowded)
+        finally:
+            await admin.execute(text("DROP ROLE crowded"))
+            await admin.commit()
+
+
+async def test_the_pool_is_exhausted(database_url: str) -> None:
+    async with an_engine(database_url, pool_size=1, pool_timeout_s=0.1) as engine:
+        holder = Transaction(engine)
+        await holder.run(text("SELECT 1"))
+        with pytest.raises(StorageUnavailable, match="came free in time"):
+            await ask(engine)
+        await holder.rollback()
+        await ask(engine)
