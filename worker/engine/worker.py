@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import arq.worker
 from arq.connections import log_redis_info
 
-from noteflow.infrastructure.queue import codec, keys
+from noteflow.infrastructure.queue import codec
+from worker.engine.aborts import cancel_aborted
 from worker.engine.compat import check_arq, signature_with_options
 from worker.engine.connections import close_pool, open_pool, thread_client, wake_connection
 from worker.engine.cron import enqueue_due
@@ -150,21 +151,7 @@ class Worker(arq.worker.Worker):
             await asyncio.wait([task])
 
     async def _cancel_aborted_jobs(self) -> None:
-        if not self.job_tasks or not await self.pool.exists(keys.ABORT):
-            return
-        running = list(self.job_tasks)
-        async with self.pool.pipeline(transaction=False) as pipe:
-            for job_id in running:
-                pipe.zscore(keys.ABORT, job_id)
-            marks = await pipe.execute()
-        aborted = [job_id for job_id, mark in zip(running, marks, strict=True) if mark is not None]
-        for job_id in aborted:
-            task = self.job_tasks.get(job_id)
-            if task is not None:
-                self.aborting_tasks.add(job_id)
-                task.cancel()
-        if aborted:
-            await self.pool.zrem(keys.ABORT, *aborted)
+        await cancel_aborted(self)
 
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
         """Enqueue the cron jobs that fall due within the window, each tick once in the fleet."""

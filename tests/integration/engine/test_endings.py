@@ -222,7 +222,8 @@ async def test_a_reenqueued_job_survives_the_end_of_its_predecessor(
 ) -> None:
     go_on = asyncio.Event()
 
-    async def slow(ctx: Ctx) -> None:
+    async def slow(ctx: Ctx, number: int) -> None:
+        assert number == 1
         await go_on.wait()
         if ending == "retry":
             raise Retry
@@ -238,6 +239,11 @@ async def test_a_reenqueued_job_survives_the_end_of_its_predecessor(
     new = await redis.get("arq:job:j"), await redis.zscore(QUEUE, "j")
     go_on.set()
     await asyncio.gather(*worker.tasks.values())
+    assert (worker.jobs_complete, worker.jobs_retried, worker.jobs_failed) == {
+        "return": (1, 0, 0),
+        "retry": (0, 1, 0),
+        "fail": (0, 0, 1),
+    }[ending]
     assert (await redis.get("arq:job:j"), await redis.zscore(QUEUE, "j")) == new
     assert await redis.get("arq:retry:j") is None
     assert await letters.count() == 0
