@@ -9,6 +9,8 @@ from noteflow.domain.outcomes import AlreadyApplied, Applied, Superseded
 from noteflow.domain.ports import Tally
 from worker.engine.verdicts import AttemptError
 
+LONGEST_HAND_BACK_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
@@ -38,7 +40,10 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """The job goes back to the queue for `delay_s` seconds, at no cost to it; `error` is that of the last attempt."""
+    """The job goes back to the queue at no cost to it, for longer each time; `error` is that of the last attempt.
+
+    `delay_s` is for how many seconds this time, as far as the delivery's number tells. Our engine knows better.
+    """
 
     reason: str
     delay_s: float

@@ -16,14 +16,12 @@ from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWor
 from noteflow.infrastructure.queue.cutting import digest_of, ledger_id_of
 from noteflow.infrastructure.queue.wire import command_from
 from worker.delivery import Delivery
-from worker.endings import Completed, Dead, Ending, HandedBack, Parked
+from worker.endings import LONGEST_HAND_BACK_S, Completed, Dead, Ending, HandedBack, Parked
 from worker.parker import Parker
 from worker.retry import Failure, RetryPolicy, failure_of
 from worker.story import Story
 from worker.telemetry.observer import Observer, Unobserved
 from worker.telemetry.spans import NoSpans, Spans
-
-LONGEST_HAND_BACK_S = 30.0
 
 OpenUnit = Callable[[JobIdentity, bool], SqlAlchemyUnitOfWork]
 """Makes the unit of work of one attempt at a job; asked with True, one that locks the meetings it reads."""

@@ -11,7 +11,7 @@ from arq.worker import Function, JobExecutionFailed, Retry, func
 from jobs import handlers
 from noteflow.infrastructure.queue import keys
 from worker.delivery import Delivery
-from worker.endings import Completed, Dead, Ending, HandedBack, Parked
+from worker.endings import LONGEST_HAND_BACK_S, Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.scripts import run_script
 from worker.engine.verdicts import HandBack, Refused
 from worker.executor import Executor
@@ -78,7 +78,7 @@ async def for_our_worker(_ctx: Context, _delivery: Delivery, ending: Ending) -> 
         case Completed() | Parked():
             return ending.result()
         case HandedBack(reason, delay_s, error):
-            raise HandBack(delay_s, reason, cause=error)
+            raise HandBack(delay_s, reason, longest_s=LONGEST_HAND_BACK_S, cause=error)
         case Dead(reason, errors):
             raise Refused(reason, errors)
 

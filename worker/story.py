@@ -80,7 +80,7 @@ class Story:
                 self.log.info("job.parked", outcome="parked", missing=missing, **fields)
             case HandedBack(reason, delay_s):
                 self.log.info(
-                    "job.handed_back", outcome="handed_back", reason=reason, delay_s=round(delay_s, 2), **fields
+                    "job.handed_back", outcome="handed_back", reason=reason, at_least_s=round(delay_s, 2), **fields
                 )
             case Dead(reason) if error is not None and failure_of(error) is Failure.BUG:
                 # A foreign exception may quote the payload, so its name and place have to do.

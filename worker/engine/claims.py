@@ -133,7 +133,8 @@ class Finish(Settlement):
 class GiveBack(Settlement):
     """Put the job back: at its old place, or after `delay_ms`; `tries` count from now on. `why` this one does not.
 
-    With `shelf`, a paused function, it waits at its old place until that is resumed.
+    With `longest_ms` the delay doubles each time for the same `why`, up to that. With `shelf`, a paused function, it
+    waits at its old place until that is resumed.
     """
 
     tries: int = 0
@@ -142,6 +143,7 @@ class GiveBack(Settlement):
     grace_ms: int | None = None
     shelf: str = ""
     why: str = ""
+    longest_ms: int | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -99,16 +99,21 @@ def _charged(
 
 
 def _handed_back(worker: Worker, job: Job, attempt: Attempt, error: HandBack) -> tuple[Settlement, Outcome]:
-    arq_log.info("%6.2fs ↻ %s handed back for %0.2fs: %s", attempt.duration_s, job.ref, error.delay_s, error)
+    growing = "" if error.longest_s is None else "at least "
+    arq_log.info("%6.2fs ↻ %s handed back for %s%0.2fs: %s", attempt.duration_s, job.ref, growing, error.delay_s, error)
     worker.jobs_retried += 1
     cause = error.cause or error.__cause__
     failed = cause if isinstance(cause, AttemptError | None) else _attempt_error(worker, job, cause)
     told = msgspec.json.encode(failed.as_dict()) if failed else b""
-    delay_ms = int(error.delay_s * 1000) if error.delay_s > 0 else None
-    return (
-        GiveBack(job.claim, tries=job.envelope.tries - 1, delay_ms=delay_ms, error=told, why=str(error)[:100]),
-        Outcome.HANDED_BACK,
+    again = GiveBack(
+        job.claim,
+        tries=job.envelope.tries - 1,
+        delay_ms=int(error.delay_s * 1000) if error.delay_s > 0 else None,
+        error=told,
+        why=str(error)[:100],
+        longest_ms=None if error.longest_s is None else int(error.longest_s * 1000),
     )
+    return again, Outcome.HANDED_BACK
 
 
 def _failed(worker: Worker, job: Job, attempt: Attempt, error: BaseException) -> tuple[Settlement, Outcome]:

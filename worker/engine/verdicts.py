@@ -47,17 +47,25 @@ def error_list(attempts: Sequence[AttemptError]) -> bytes:
 class HandBack(Exception):
     """Run the job again after `delay_s`, and do not count this try.
 
+    With `longest_s` it doubles each time that the job is handed back for the same reason, up to that.
+
     For what is not the job's fault: a dependency is away, a predecessor is not there yet. It is counted with the job
     by its `reason`, which should be one of a few. With `cause` (or raised ``from`` it) the error is kept with the job
     and shown in its dead letter, should it come to that.
     """
 
     def __init__(
-        self, delay_s: float = 0.0, reason: str = "", *, cause: BaseException | AttemptError | None = None
+        self,
+        delay_s: float = 0.0,
+        reason: str = "",
+        *,
+        longest_s: float | None = None,
+        cause: BaseException | AttemptError | None = None,
     ) -> None:
         super().__init__(delay_s, reason)
         self.delay_s = delay_s
         self.reason = reason
+        self.longest_s = longest_s
         self.cause = cause
 
     def __str__(self) -> str:

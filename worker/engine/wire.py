@@ -130,8 +130,9 @@ def _finish_args(f: Finish) -> tuple[Any, ...]:
 def _return_args(r: GiveBack) -> tuple[Any, ...]:
     delay = "" if r.delay_ms is None else max(r.delay_ms, 0)
     grace = "" if r.grace_ms is None else r.grace_ms
+    longest = "" if r.longest_ms is None else r.longest_ms
     shelf, why = _text(r.shelf), _text(r.why)
-    return r.claim.queue, r.claim.key, r.claim.token, r.tries, delay, r.claim.score, r.error, grace, shelf, why
+    return r.claim.queue, r.claim.key, r.claim.token, r.tries, delay, r.claim.score, r.error, grace, shelf, why, longest
 
 
 def _text(text: str) -> bytes:

@@ -55,6 +55,25 @@ async def test_a_job_that_hands_itself_back_is_not_charged_for_it(redis: ArqRedi
     assert 0 < await redis.ttl("arq:handed-back:j") <= 88_400
 
 
+async def test_a_job_handed_back_again_and_again_waits_twice_as_long_each_time_up_to_a_bound(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    async def needs(ctx: Ctx, what: str) -> None:
+        raise HandBack(100, f"{what} is away", longest_s=350)
+
+    worker = make_worker([func(needs, name="needs")])
+    waits: list[int] = []
+    for what in ("the printer", "the printer", "the printer", "the printer", "the lamp"):
+        await put(redis, "j", "needs", what)
+        await worker._poll_iteration()
+        await asyncio.gather(*worker.tasks.values())
+        seconds, _ = await redis.time()
+        score = await redis.zscore(QUEUE, "j")
+        assert score is not None
+        waits.append(round((score / 1000 - seconds) / 10) * 10)
+    assert waits == [100, 200, 350, 350, 100]
+
+
 async def test_what_a_claim_failed_of_is_kept_with_a_job_that_hands_itself_back(
     redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters
 ) -> None:

@@ -2,10 +2,10 @@
 -- resumed.
 --
 -- KEYS   the queues
--- ARGV   ten a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
+-- ARGV   eleven a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
 --        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown), paused
 --        function on whose shelf it is put with its old score ('' none; after the delay if there is no shelf for it),
---        why at no cost ('' if the try counts)
+--        why at no cost ('' if the try counts), longest delay (ms; '' = the delay does not grow with each such return)
 -- writes the queues, arq:shelves:<queue>, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, arq:handed-back:<id>, the
 --        life of arq:job:<id>; deletes arq:in-progress:<id> and its entry in arq:leases:<queue>
 --
@@ -38,10 +38,10 @@ local function grace_over(id, grace)
   return type(since) ~= 'string' or now - tonumber(since) >= tonumber(grace)
 end
 
-for i = 1, #ARGV, 10 do
+for i = 1, #ARGV, 11 do
   local queue, id, token, tries = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local delay, score, failure, grace = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
-  local paused_function, why = ARGV[i + 8], ARGV[i + 9]
+  local paused_function, why, longest = ARGV[i + 8], ARGV[i + 9], tonumber(ARGV[i + 10])
   if not ours(queue, id, token) then
     answers[#answers + 1] = 0
   elseif grace_over(id, grace) then
@@ -62,7 +62,10 @@ for i = 1, #ARGV, 10 do
     end
     if why ~= '' then
       local key = 'arq:handed-back:' .. id
-      redis.pcall('HINCRBY', key, 'n:' .. why, 1)
+      local times = redis.pcall('HINCRBY', key, 'n:' .. why, 1)
+      if longest and delay ~= '' and type(times) == 'number' then
+        delay = math.min(tonumber(delay) * 2 ^ (times - 1), longest)
+      end
       redis.pcall('HSET', key, 'at:' .. why, now, 'by:' .. why, string.match(token, '^(.*):%d+$') or token)
       redis.call('EXPIRE', key, RETRY_LIFE_S)
     end
