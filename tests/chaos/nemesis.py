@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -18,6 +19,7 @@ from tests.chaos.plan import Kind
 from tests.chaos.traps import Trap
 from tests.chaos.workload import MARK
 from tests.processes import alive
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,12 +169,18 @@ class Nemesis:
 
     async def _kill_backends(self, *, only_one: bool) -> bool:
         async with self._turn(self.postgres):  # not while it is being restarted: we need a session ourselves
+            await eventually(self._postgres_answers, within_s=30.0)  # nor while it recovers from a killed backend
             if not only_one:
                 return bool(await ask(self.postgres.url("noteflow"), f"SELECT pg_terminate_backend(pid) {WORKERS}"))
             backends = await ask(self.postgres.url("noteflow"), f"SELECT pid {WORKERS} ORDER BY random() LIMIT 1")
             for backend in backends:
                 os.kill(backend["pid"], signal.SIGKILL)
             return bool(backends)
+
+    async def _postgres_answers(self) -> bool:
+        with suppress(OSError, asyncpg.PostgresError):
+            return bool(await ask(self.postgres.url("noteflow"), "SELECT 1"))
+        return False
 
     async def _kill_clients(self) -> bool:
         async with self._turn(self.redis), Redis.from_url(self.redis.url()) as client:
