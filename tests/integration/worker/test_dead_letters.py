@@ -6,7 +6,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -27,9 +27,6 @@ from worker.dead_letters import LetterMover
 from worker.dead_letters.reading import MOST_LETTERS
 from worker.engine.dead_letters import DeadLetters
 from worker.logs import logger
-
-if TYPE_CHECKING:
-    pass
 
 
 async def test_a_letter_is_kept_whole_and_gone_from_redis(
