@@ -138,6 +138,8 @@ async def _end_unrun(worker: Worker, claim: Claim, unrunnable: Unrunnable) -> No
     if unrunnable.settlement.status is Status.GRACE_OVER:
         unrunnable = unknown_function(worker, claim, unrunnable.envelope, grace_over=True)
         outcome = await _settle(worker, unrunnable.settlement, unrunnable.outcome)
+    elif isinstance(unrunnable.settlement, GiveBack) and unrunnable.settlement.shelf:
+        worker.wanted.set()  # a claim that knows of the shelf says when to look whether it is to be cleared
     _tell(worker, claim, unrunnable.envelope, outcome, started_ms, unrunnable.error, unrunnable.settlement)
 
 
