@@ -163,9 +163,9 @@ class Watcher:
     async def _arm(self, connection: AbstractConnection) -> float:
         """Read the queues' heads, which arms tracking; return in how many seconds the first is due."""
         heads = [("ZRANGE", queue, 0, 0, "WITHSCORES") for queue in self._queues]
+        self._writes_when_armed = self._own_writes()
         await connection.send_packed_command(connection.pack_commands([("TIME",), *heads]))
         self._pushed = False
-        self._writes_when_armed = self._own_writes()
         seconds, microseconds = await self._reply(connection)
         if self._pushed:
             # Written since the last arming, perhaps also since the claim in vain.
