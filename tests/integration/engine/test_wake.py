@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -86,7 +87,7 @@ def has_done(worker: Worker, count: int) -> bool:
 async def test_a_worker_with_room_claims_once_for_each_call_and_not_when_a_job_ends(
     redis: ArqRedis, make_worker: MakeWorker, noting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = make_worker([noting], burst=False, poll_delay=30, options=SLOW)
+    worker = make_worker([noting], burst=False, poll_delay=30, options=replace(SLOW, lease_s=90.0, beat_s=90.0))
     claims: list[int] = []
     claim = worker.claim
 
@@ -97,9 +98,10 @@ async def test_a_worker_with_room_claims_once_for_each_call_and_not_when_a_job_e
     async with serving(worker):
         await is_idle(redis, worker)
         for number in range(1, 12):
-            await redis.enqueue_job("note")
+            await put(redis, f"j{number}", "note", in_ms=-10)  # or it may be claimed before its millisecond has come
             await eventually(partial(has_done, worker, number))
-            if number == 1:  # until it was watched, it looked by itself
+            if number == 1:  # until it was watched, it looked by itself; and renewing a lease calls too
+                await eventually(lambda: worker.leases.rounds)
                 monkeypatch.setattr(worker, "claim", counting)
     assert len(claims) == 10
 
