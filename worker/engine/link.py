@@ -1,31 +1,28 @@
 """Hold the worker's one conversation with Redis: endings go out in groups, claims come back in batches.
 
 Everything that ended while the last call was under way travels with the next one, so a busy worker makes one round
-trip for many jobs. Endings are kept until Redis has answered: they are fenced and may be sent twice. A claim is asked
-for anew instead, and what an unanswered claim took is handed back (`recover.lua`).
+trip for many jobs. Endings are kept until Redis has answered: they are fenced and may be sent twice. Claims are not
+(`asking.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ResponseError
-
 from worker.engine import wire
+from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
-from worker.engine.claims import Batch, Settlement, Status
+from worker.engine.claims import Settlement, Status
 from worker.engine.connections import call_scripts
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, leads_elsewhere
-from worker.engine.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from worker.engine.claims import Batch
     from worker.engine.options import Options
-    from worker.engine.wire import Request
 
 logger = logging.getLogger("worker.engine")
 
@@ -50,11 +47,9 @@ class Link:
         self._options = options
         self._outage = outage
         self._waiting = Backlog()
-        self._request: tuple[Request, asyncio.Future[Batch]] | None = None
+        self._asking = Asking(queues, worker_id, options)
+        self._asked: Asked | None = None
         self._pump: asyncio.Task[None] | None = None
-        self._tokens = count(1)
-        self._unanswered: list[str] = []
-        self._offset_ms: float | None = None
         self._closed = False
         self._turns = 0
 
@@ -79,16 +74,14 @@ class Link:
     async def claim(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes] = ()) -> Batch:
         """Claim up to `limit` due jobs (or `ids`, if due); raise what the connection raises."""
         self._closed = False
-        for token in self._unanswered[:]:
+        for token in self._asking.unanswered[:]:
             await self._recover(token)
-        token = f"{self._worker_id}:{next(self._tokens)}"
-        request = wire.Request(token, limit, tuple(reserves), aborts, tuple(ids))
-        answer: asyncio.Future[Batch] = asyncio.get_running_loop().create_future()
-        while self._request is not None:
-            await asyncio.wait([self._request[1]])
-        self._request = (request, answer)
+        asked = self._asking.ask(limit, reserves, aborts=aborts, ids=ids)
+        while self._asked is not None:
+            await asyncio.wait([self._asked.batch])
+        self._asked = asked
         self._start()
-        return await answer
+        return await asked.batch
 
     async def flush(self, within_s: float) -> None:
         """Wait until every ending is recorded, at most `within_s`; then give up on the rest, whose leases will end."""
@@ -109,16 +102,16 @@ class Link:
         await self._pool().connection_pool.disconnect(inuse_connections=False)
 
     def _start(self) -> None:
-        if (self._pump is None or self._pump.done()) and (self._waiting or self._request) and not self._closed:
+        if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
             self._pump = asyncio.get_running_loop().create_task(self._talk())
 
     async def _talk(self) -> None:
         backoff = Backoff()
-        while self._waiting or self._request:
+        while self._waiting or self._asked:
             group = self._waiting.next_group()
-            request, self._request = self._request, None
+            asked, self._asked = self._asked, None
             try:
-                await self._turn(group, request)
+                await self._turn(group, asked)
                 backoff.reset()
             except UNREACHABLE as error:
                 self._outage.failed(error)
@@ -145,16 +138,16 @@ class Link:
                 logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
                 settlement.settle(Status.UNSENT)
 
-    async def _turn(self, group: list[Settlement], request: tuple[Request, asyncio.Future[Batch]] | None) -> None:
+    async def _turn(self, group: list[Settlement], asked: Asked | None) -> None:
         calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
-        if request is not None:
-            calls.append(self._claim_call(request[0]))
+        if asked is not None:
+            calls.append(self._asking.call(asked))
         self._turns += 1
         try:
             answers = await self._send([call.command for call in calls])
         except BaseException as error:
-            if request is not None:
-                self._refuse(request, error)
+            if asked is not None:
+                self._asking.refuse(asked, error)
             raise
         finally:
             self._turns += 1
@@ -162,12 +155,12 @@ class Link:
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, BaseException):
                 failure = failure or answer
-                if request is not None and not call.settlements:
-                    self._refuse(request, answer)
+                if asked is not None and not call.settlements:
+                    self._asking.refuse(asked, answer)
             elif call.settlements:
                 self._report(wire.apply(call, answer))
-            elif request is not None:
-                self._accept(request, answer)
+            elif asked is not None:
+                self._asking.accept(asked, answer)
         if failure is not None:
             raise failure
         self._outage.answered()
@@ -176,35 +169,11 @@ class Link:
         async with asyncio.timeout(self._options.command_timeout_s):
             return await call_scripts(self._pool(), commands, wire.SCRIPTS)
 
-    def _claim_call(self, request: Request) -> wire.Call:
-        # A server that hung may come to this call after we gave up on it: it must take nothing then.
-        not_after = 0 if self._offset_ms is None else wire.now_ms() + self._offset_ms + self._patience_ms
-        return wire.claim_call(request, self._queues, self._options, int(not_after))
-
-    @property
-    def _patience_ms(self) -> float:
-        return self._options.command_timeout_s * 1000
-
-    def _accept(self, request: tuple[Request, asyncio.Future[Batch]], answer: Any) -> None:
-        batch = wire.read_batch(answer, request[0].token)
-        self._offset_ms = batch.now_ms - wire.now_ms()
-        if not request[1].done():
-            request[1].set_result(batch)
-        else:
-            self._unanswered.append(request[0].token)
-
-    def _refuse(self, request: tuple[Request, asyncio.Future[Batch]], error: BaseException) -> None:
-        if not isinstance(error, ResponseError):
-            self._unanswered.append(request[0].token)
-        if not request[1].done():
-            request[1].set_exception(error if isinstance(error, Exception) else ConnectionError("stopped"))
-
     async def _recover(self, token: str) -> None:
-        command = script("recover").call(self._queues, (token, int(self._options.lease_s * 1000)))
-        answers = await self._send([command])
+        answers = await self._send([self._asking.recovery(token)])
         if isinstance(answers[0], BaseException):
             raise answers[0]
-        self._unanswered.remove(token)
+        self._asking.unanswered.remove(token)
         if answers[0]:
             logger.warning("handed back %d jobs whose claim was cut off", answers[0])
 

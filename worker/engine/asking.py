@@ -1,0 +1,75 @@
+"""Ask for jobs, each time under a token of its own, and remember those whose answer never came.
+
+A claim is not sent twice: a server that hung, or a cut, may have left it executed. So it carries a time after which the
+server refuses it, and what it took all the same is handed back under its token (`recover.lua`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from worker.engine import wire
+from worker.engine.scripts import script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.engine.claims import Batch
+    from worker.engine.options import Options
+    from worker.engine.wire import Request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Be one claim on its way, and what will answer it."""
+
+    request: Request
+    batch: asyncio.Future[Batch] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Asking:
+    """Make claims, and take in their answers; `unanswered` are the tokens of those that may have taken jobs in vain."""
+
+    def __init__(self, queues: Sequence[str], worker_id: str, options: Options) -> None:
+        self._queues = tuple(queues)
+        self._worker_id = worker_id
+        self._options = options
+        self._tokens = count(1)
+        self._offset_ms: float | None = None
+        self.unanswered: list[str] = []
+
+    def ask(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes]) -> Asked:
+        """Return a claim for up to `limit` due jobs, or for `ids`, if due."""
+        token = f"{self._worker_id}:{next(self._tokens)}"
+        return Asked(wire.Request(token, limit, tuple(reserves), aborts, tuple(ids)))
+
+    def call(self, asked: Asked) -> wire.Call:
+        """Return the call that claims, good for as long as we wait for its answer."""
+        patience_ms = self._options.command_timeout_s * 1000
+        not_after = 0 if self._offset_ms is None else wire.now_ms() + self._offset_ms + patience_ms
+        return wire.claim_call(asked.request, self._queues, self._options, int(not_after))
+
+    def accept(self, asked: Asked, answer: Any) -> None:
+        """Hand the answer to whoever asked; if nobody waits for it any more, the jobs are to be handed back."""
+        batch = wire.read_batch(answer, asked.request.token)
+        self._offset_ms = batch.now_ms - wire.now_ms()
+        if asked.batch.done():
+            self.unanswered.append(asked.request.token)
+        else:
+            asked.batch.set_result(batch)
+
+    def refuse(self, asked: Asked, error: BaseException) -> None:
+        """Hand the error to whoever asked; unless the server has refused, it may have claimed all the same."""
+        if not isinstance(error, ResponseError):
+            self.unanswered.append(asked.request.token)
+        if not asked.batch.done():
+            asked.batch.set_exception(error if isinstance(error, Exception) else ConnectionError("stopped"))
+
+    def recovery(self, token: str) -> tuple[Any, ...]:
+        """Return the command that hands back what an unanswered claim took."""
+        return script("recover").call(self._queues, (token, int(self._options.lease_s * 1000)))
