@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 from redis.exceptions import ResponseError
 
-from worker.engine.outage import UNREACHABLE, Backoff
+from worker.engine.outage import UNREACHABLE, Backoff, leads_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -96,9 +96,10 @@ class Watcher:
                 backoff.reset()
                 self.watching = True
                 await self._watch(connection, outages)
-            except UNREACHABLE:
+            except UNREACHABLE as error:
                 # The worker's own calls report the outage. It polls until we are connected again.
-                await self._broken()
+                if leads_elsewhere(error):
+                    await self._broken()
                 self._due()
                 await asyncio.sleep(backoff.next_s())
             finally:
