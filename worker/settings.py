@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +11,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from noteflow.infrastructure.persistence.urls import normalise_database_url
+from noteflow.infrastructure.queue.urls import check_redis_url
 from worker.http.listen import listen_at
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         default=SecretStr("postgresql://noteflow@127.0.0.1/noteflow"), description="PostgreSQL, as a URL"
     )
     redis_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey, as a URL")
-    queue_name: str = Field(default="arq:queue", description="the sorted set that jobs wait in")
+    queue_name: str = Field(default="arq:queue", min_length=1, description="the sorted set that jobs wait in")
     meetings_dir: Path = Field(default=Path("meetings"), description="the folder with one folder of files a meeting")
 
     max_jobs: Count = Field(default=20, description="jobs that one worker process runs at once")
@@ -86,13 +86,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_understood(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
-        try:
-            _ = urlsplit(url.get_secret_value()).port
-        except ValueError:
-            # Not chained: what was taken for a port may be a piece of the password.
-            raise ValueError("its port is no number; in a password write / as %2F, # as %23, ? as %3F") from None
+        check_redis_url(url.get_secret_value(), "redis_url")
         return url
 
     def shown(self, name: str) -> str:

@@ -91,6 +91,7 @@ async def storage_doubt(engine: AsyncEngine) -> str | None:
     try:
         async with engine.connect() as connection:
             read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
+            await connection.execute(text("SELECT FROM job_ledger LIMIT 0"))  # without it nothing can be stored
             if read_only == "on":
                 # The next question must reach whoever answers at this address then, not the old primary again.
                 await connection.invalidate(FoundReadOnly())

@@ -94,6 +94,30 @@ def test_a_long_file_is_enqueued_a_few_jobs_at_a_time_and_known_when_said_again(
     ]
 
 
+def test_a_meeting_that_nobody_has_is_refused(database_url: str, redis_url: str, redis_admin: Redis) -> None:
+    nobodys = "00000000-0000-4000-8000-000000000000"
+    run = ingest("--meeting", nobodys, DATABASE_URL=database_url, REDIS_URL=redis_url)
+    assert (run.returncode, run.stderr) == (2, f"ingest: no meeting has the id {nobodys}\n")
+    assert redis_admin.zcard(keys.DEFAULT_QUEUE) == 0
+
+
+def test_where_redis_does_not_answer_it_says_how_to_go_on_with_the_same_meeting(database_url: str) -> None:
+    run = ingest(DATABASE_URL=database_url, REDIS_URL="redis://127.0.0.1:1/0")
+    meeting = run.stdout.removeprefix("meeting ").strip()
+    assert run.returncode == 1
+    assert f"to go on, say it again with --meeting {meeting}\n" in run.stderr
+
+
+def ingest(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "worker", "ingest", REVIEW, *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_without_a_database_it_says_so_without_a_password() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "worker", "ingest", REVIEW],

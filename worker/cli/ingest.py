@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 
 from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 from noteflow.domain.entities import Meeting
-from noteflow.domain.errors import NoteflowError, Refused
+from noteflow.domain.errors import MeetingNotFound, NoteflowError, Refused
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
@@ -42,7 +43,7 @@ def ingest(
     """Enqueue a transcript as a finished meeting, for workers that run elsewhere to store.
 
     DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe. Ends with 2
-    if the file is refused, before anything is stored; with 1 if a server does not answer.
+    if the file or the meeting is refused, before anything is stored; with 1 if a server does not answer.
     """
     settings = read_settings()
     try:
@@ -53,15 +54,19 @@ def ingest(
         asyncio.run(_ingest(settings, transcript, title or transcript.title, meeting))
     except NoteflowError as error:
         typer.echo(f"ingest: {complaint(error, settings)}", err=True)
-        raise typer.Exit(EXIT_REFUSED if isinstance(error, Refused) else EXIT_FAILED) from None
+        raise typer.Exit(EXIT_REFUSED if isinstance(error, Refused | MeetingNotFound) else EXIT_FAILED) from None
 
 
 async def _ingest(settings: Settings, transcript: Transcript, title: str, existing: UUID | None) -> None:
-    meeting_id = MeetingId(existing) if existing is not None else await _create(settings, title)
-    # Before the jobs are enqueued: should that fail, this id is what says the rest.
+    meeting_id = await _found(settings, existing) if existing is not None else await _create(settings, title)
     typer.echo(f"meeting {meeting_id}")
-    with shown("ingest: enqueueing", "segments") as on_progress:
-        jobs, any_new = await _enqueue(settings, transcript, meeting_id, on_progress)
+    try:
+        with shown("ingest: enqueueing", "segments") as on_progress:
+            jobs, any_new = await _enqueue(settings, transcript, meeting_id, on_progress)
+    except NoteflowError:
+        # It exists by now, and saying the command again as it was would create another.
+        typer.echo(f"ingest: to go on, say it again with --meeting {meeting_id}", err=True)
+        raise
     if any_new:
         typer.echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
     else:
@@ -85,12 +90,25 @@ async def _enqueue(
 
 
 async def _create(settings: Settings, title: str) -> MeetingId:
+    async with _unit_of_work(settings) as uow:
+        meeting = await uow.meetings.create(Meeting.create(title=title))
+        await uow.commit()
+        return meeting.id
+
+
+async def _found(settings: Settings, meeting_id: UUID) -> MeetingId:
+    async with _unit_of_work(settings) as uow:
+        if await uow.meetings.get(MeetingId(meeting_id)) is None:
+            raise MeetingNotFound(meeting_id)
+    return MeetingId(meeting_id)
+
+
+@asynccontextmanager
+async def _unit_of_work(settings: Settings) -> AsyncIterator[SqlAlchemyUnitOfWork]:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=1, application_name="noteflow-ingest")
     try:
         async with SqlAlchemyUnitOfWork(create_session_factory(engine), settings.meetings_dir) as uow:
-            meeting = await uow.meetings.create(Meeting.create(title=title))
-            await uow.commit()
-            return meeting.id
+            yield uow
     finally:
         await engine.dispose()
 

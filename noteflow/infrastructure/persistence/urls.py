@@ -25,6 +25,8 @@ def normalise_database_url(url: str) -> URL:
         raise InvalidValue("database_url", "is not a URL like postgresql://user@host/database") from None
     if parsed.drivername not in _DRIVERS:
         raise InvalidValue("database_url", f"must begin with postgresql://, not {parsed.drivername}://")
+    if "@" in (parsed.database or ""):
+        raise InvalidValue("database_url", "has an @ behind its host; in a password write @ as %40, / as %2F, # as %23")
     if strangers := sorted(set(parsed.query) - _UNDERSTOOD):
         raise InvalidValue("database_url", f"has a parameter that is not understood: {', '.join(strangers)}")
     return _with_ssl(parsed).set(drivername="postgresql+asyncpg")

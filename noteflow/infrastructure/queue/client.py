@@ -29,6 +29,7 @@ from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.start import Start, start_at
 from noteflow.infrastructure.queue.tracing import sending
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+from noteflow.infrastructure.queue.urls import check_redis_url
 
 
 class JobClient:
@@ -60,19 +61,16 @@ class JobClient:
 
         `url` is redis://, rediss:// or unix://. Raises InvalidValue, which does not repeat it, if it is none of them.
         """
-        try:
-            pool = BlockingConnectionPool.from_url(
-                url,
-                max_connections=max_connections,
-                timeout=timeout_s,
-                socket_connect_timeout=connect_timeout_s,
-                # Not worth the round trip that redis-py would spend, before the first command, on its own name.
-                lib_name=None,
-                lib_version=None,
-            )
-        except ValueError:
-            # Not chained: a port that cannot be read may be a piece of a password.
-            raise InvalidValue("url", "is not redis://, rediss:// or unix://, or its port is no number") from None
+        check_redis_url(url)
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=timeout_s,
+            socket_connect_timeout=connect_timeout_s,
+            # Not worth the round trip that redis-py would spend, before the first command, on its own name.
+            lib_name=None,
+            lib_version=None,
+        )
         client = cls(Redis.from_pool(pool), queue_name=queue_name, timeout_s=timeout_s)
         client._owns_redis = True
         return client

@@ -63,8 +63,9 @@ def jobs_of(command: Command, job_id: str | None = None) -> tuple[EncodedJob, ..
     """
     function = command.function
     if isinstance(command, ChangeMeetingState):
-        own_id, once = _state_change_id(command)
-        return (EncodedJob(job_id or own_id, _head(function, _encode(kwargs_of(command))), once or job_id is not None),)
+        once = not may_be_meant_again(command) or job_id is not None
+        head = _head(function, _encode(kwargs_of(command)))
+        return (EncodedJob(job_id or _state_change_id(command), head, once),)
     bodies = _ingest_bodies(command)
     if job_id is None:
         ids = [f"{function}:{command.meeting_id}:{_digest(body)}" for body in bodies]
@@ -90,12 +91,21 @@ def payload_of(job: EncodedJob, enqueued_ms: int) -> bytes:
     return b"%b%d}" % (job.head, enqueued_ms)
 
 
+def may_be_meant_again(command: Command) -> bool:
+    """Whether the same command, said once more after it was done, asks for something new, and not for the same again.
+
+    A resumed meeting is said to be RECORDING again: of state changes without a number only one that still waits or runs
+    is the same one.
+    """
+    return isinstance(command, ChangeMeetingState) and command.sequence is None
+
+
 def ledger_id_of(command: Command, job_id: str, enqueued_ms: int) -> str:
     """Under which name the ledger knows the job.
 
-    A state change without a number is another job each time it is enqueued, though its id comes back.
+    What may be meant again is another job each time it is enqueued, though its id comes back.
     """
-    return f"{job_id}@{enqueued_ms}" if isinstance(command, ChangeMeetingState) and command.sequence is None else job_id
+    return f"{job_id}@{enqueued_ms}" if may_be_meant_again(command) else job_id
 
 
 def digest_of(command: Command) -> str:
@@ -110,12 +120,9 @@ def _digest(body: bytes) -> str:
     return blake2b(body, digest_size=16).hexdigest()
 
 
-def _state_change_id(command: ChangeMeetingState) -> tuple[str, bool]:
-    start = f"{command.function}:{command.meeting_id}"
-    if command.sequence is None:
-        # A resumed meeting is said to be RECORDING again: only a change that still waits or runs is the same one.
-        return f"{start}:{command.state}", False
-    return f"{start}:{command.sequence}:{command.state}", True
+def _state_change_id(command: ChangeMeetingState) -> str:
+    number = "" if command.sequence is None else f"{command.sequence}:"
+    return f"{command.function}:{command.meeting_id}:{number}{command.state}"
 
 
 def _head(function: str, body: bytes) -> bytes:

@@ -17,6 +17,7 @@ from tests.conftest import OwnPostgres
 from tests.waiting import eventually
 from worker.engine.gate import Gate
 from worker.logs import logger
+from worker.migrations import migrate
 from worker.outbox import Relay
 from worker.storage_watch import REASON, StorageWatch
 
@@ -56,6 +57,19 @@ async def test_the_gate_is_closed_until_postgresql_answers_again_and_both_are_to
             await watch.answered()
             assert gate.is_open
     assert [line["event"] for line in lines] == ["storage.down", "storage.up"]
+
+
+async def test_a_database_without_our_tables_is_away_until_they_are_there(own_postgres: OwnPostgres) -> None:
+    url = own_postgres().url("postgres")
+    with capture_logs() as lines:
+        async with watching(url) as (watch, gate, _):
+            watch.suspect()
+            await eventually(lambda: lines)
+            assert not gate.is_open
+            await migrate(url)
+            await watch.answered()
+            assert gate.is_open
+    assert "migrations were not run" in lines[0]["reason"]
 
 
 async def test_a_read_only_server_is_not_back_until_it_takes_writes(own_postgres: OwnPostgres) -> None:

@@ -33,6 +33,7 @@ def test_a_socket_is_kept() -> None:
         "postgresql://ada:s3cret@host/db?sslmode=maybe",
         "postgresql://ada:s3cret@host/db?channel_binding=require",
         "postgresql://ada:s3cret@host:port/db",
+        "postgresql://ada:s3@s3cret/x#y@host/db",
         "s3cret",
         "",
     ],

@@ -55,6 +55,9 @@ def test_budgets_that_defeat_each_other_are_named(changed: dict[str, Any], names
         {"database_url": "postgresql://host/db?sslmode=perhaps"},
         {"database_url": "nonsense"},
         {"redis_url": "http://host"},
+        {"redis_url": "redis://host/notadb"},
+        {"redis_url": "redis://:s3@s3cret/x#y@host/0"},
+        {"queue_name": ""},
     ],
 )
 def test_what_cannot_be_is_refused_by_the_name_of_its_field(changed: dict[str, Any]) -> None:
