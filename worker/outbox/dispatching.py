@@ -23,12 +23,14 @@ _ONE_AT_A_TIME = 5018276
 class Dispatched:
     """What one batch came to.
 
-    `more` says that there may be more, `restored` how many had been dispatched before and were not in Redis,
-    `look_again_s` when the first of those that Redis still had is to be looked at again.
+    `more` says that there may be more, `restored` how many had been dispatched before and were not in Redis, `lost` how
+    many of these had been so for a while: a job that is woken while its claim just ends is dispatched and put in later.
+    `look_again_s` is when the first of those that Redis still had is to be looked at again.
     """
 
     more: bool = False
     restored: int = 0
+    lost: int = 0
     look_again_s: float | None = None
 
 
@@ -50,9 +52,11 @@ async def dispatch_due(engine: AsyncEngine, dispatcher: Dispatcher) -> Dispatche
         again = await connection.execute(
             text(_LOOK_AGAIN), {"job_ids": looked_at, "put_in": [job_id in put_in for job_id in looked_at]}
         )
+        restored = [row for row in sent if row.state == "dispatched" and row.job_id in put_in]
         return Dispatched(
             more=len(due) == MOST_ROWS or len(sent) < len(wanted),
-            restored=sum(row.state == "dispatched" and row.job_id in put_in for row in sent),
+            restored=len(restored),
+            lost=sum(row.was_settled for row in restored),
             look_again_s=min((row.after_s for row in again if row.job_id not in put_in), default=None),
         )
 
@@ -85,11 +89,13 @@ async def _put_in(connection: AsyncConnection, dispatcher: Dispatcher, job_ids: 
 # before he rests.
 _DUE = """
     WITH waiting AS (
-        SELECT job_id, queue, state, position, octet_length(body) AS size_bytes FROM outbox
+        SELECT job_id, queue, state, position, octet_length(body) AS size_bytes,
+               coalesce(dispatched_at < clock_timestamp() - interval '15 s', false) AS was_settled FROM outbox
         WHERE state = 'waiting' AND (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)))
         ORDER BY position LIMIT :most FOR UPDATE SKIP LOCKED
     ), doubted AS (
-        SELECT job_id, queue, state, position, octet_length(body) AS size_bytes FROM outbox
+        SELECT job_id, queue, state, position, octet_length(body) AS size_bytes,
+               coalesce(dispatched_at < clock_timestamp() - interval '15 s', false) AS was_settled FROM outbox
         WHERE state = 'dispatched' AND due_at <= clock_timestamp()
           AND (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)))
         ORDER BY due_at, position LIMIT :most FOR UPDATE SKIP LOCKED

@@ -17,6 +17,7 @@ from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailabl
 from worker.inspection.kept_pauses import Restored, restore_pauses
 
 PAGE = 5_000
+LATELY_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,16 @@ async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
     except REDIS_FAILURES as error:
         raise unavailable(error, "the outbox's Redis") from without_arguments(error)
     return Loss(doubted, pauses)
+
+
+async def lost_lately(redis: Redis) -> bool:
+    """Whether any relay has noticed a loss within the last minute."""
+    try:
+        at_ms: bytes | None = await redis.hget(keys.OUTBOX_LOST, "at")  # type: ignore[misc]
+        seconds, _ = await redis.time()
+    except REDIS_FAILURES as error:
+        raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+    return at_ms is not None and seconds - int(at_ms) / 1000 < LATELY_S
 
 
 async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:

@@ -19,8 +19,8 @@ from structlog.typing import FilteringBoundLogger
 from noteflow.domain.errors import ConcurrencyConflict, StorageUnavailable, Unavailable
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.dispatch import Dispatcher
-from worker.outbox.dispatching import dispatch_due
-from worker.outbox.epoch import notice_loss
+from worker.outbox.dispatching import Dispatched, dispatch_due
+from worker.outbox.epoch import lost_lately, notice_loss
 from worker.outbox.giving_up import give_up_parked
 from worker.outbox.listening import Calls, listening
 from worker.story import place_of
@@ -83,6 +83,12 @@ class Relay:
         elif failures == 1:
             self._log.warning("outbox.interrupted", reason=str(error))
 
+    async def _tell_restored(self, done: Dispatched) -> None:
+        if done.lost or await lost_lately(self._redis):
+            self._log.warning("outbox.restored", jobs=done.restored, why="Redis had lost them")
+        else:
+            self._log.info("outbox.restored", jobs=done.restored, why="a claim of them was just ending")
+
     async def _rest(self, calls: Calls) -> None:
         rest_s = random.uniform(self._rest_s / 2, self._rest_s)  # noqa: S311  # not a secret
         await calls.wait(min(rest_s, max(0.0, self._look_again_at - time.monotonic())))
@@ -105,6 +111,6 @@ class Relay:
             if done.look_again_s is not None:
                 self._look_again_at = min(self._look_again_at, time.monotonic() + done.look_again_s)
             if done.restored:
-                self._log.warning("outbox.restored", jobs=done.restored, why="Redis had lost them")
+                await self._tell_restored(done)
         for job_id, reason in await give_up_parked(self._engine):
             self._log.error("job.dead", job=job_id, outcome="dead", reason=reason)

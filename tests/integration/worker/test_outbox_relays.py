@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.worker.asking import ask, has, queued
@@ -15,6 +17,7 @@ from tests.integration.worker.relays import NEVER_S, relaying
 from tests.integration.worker.stage import Stage, batch, move
 from tests.waiting import eventually
 from worker.outbox.dispatching import dispatch_due
+from worker.outbox.epoch import notice_loss
 
 
 async def test_a_commit_calls_the_relay_which_rests_for_an_hour_otherwise(
@@ -78,12 +81,37 @@ async def test_a_job_woken_while_its_claim_is_just_ending_is_looked_at_again_at_
     assert (await stage.deliver(early)).startswith("parked")
     (job_id,) = await stage.outbox()
     await redis.set(f"arq:in-progress:{job_id}", "the claim that parked it")
-    async with relaying(stage.engine, redis, rest_s=NEVER_S):
-        assert await stage.deliver(move(met, "RECORDING", 1)) == "applied"
-        await eventually(lambda: _is(stage, job_id, "dispatched"))
-        assert await queued(redis) == []
-        await redis.delete(f"arq:in-progress:{job_id}")
-        await eventually(lambda: has(redis, job_id))
+    with capture_logs() as lines:
+        async with relaying(stage.engine, redis, rest_s=NEVER_S):
+            assert await stage.deliver(move(met, "RECORDING", 1)) == "applied"
+            await eventually(lambda: _is(stage, job_id, "dispatched"))
+            assert await queued(redis) == []
+            await redis.delete(f"arq:in-progress:{job_id}")
+            await eventually(lambda: has(redis, job_id))
+            await eventually(lambda: told_restored(lines))
+    assert [(line["log_level"], line["jobs"]) for line in told_restored(lines)] == [("info", 1)]
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+async def test_what_redis_has_lost_is_put_back_with_a_warning(
+    stage: Stage, met: UUID, redis: Redis, flushed: bool
+) -> None:
+    (job_id,) = await ask(stage, batch(met, 0))
+    await notice_loss(stage.engine, redis)
+    await dispatch_due(stage.engine, Dispatcher(redis))
+    if flushed:
+        await redis.flushall()
+    else:
+        await redis.delete(f"arq:job:{job_id}")
+        await stage.judge.ask("UPDATE outbox SET due_at = now(), dispatched_at = now() - interval '1 min'")
+    with capture_logs() as lines:
+        async with relaying(stage.engine, redis, rest_s=NEVER_S):
+            await eventually(lambda: told_restored(lines))
+    assert [(line["log_level"], line["why"]) for line in told_restored(lines)] == [("warning", "Redis had lost them")]
+
+
+def told_restored(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [line for line in lines if line["event"] == "outbox.restored"]
 
 
 async def _rows(stage: Stage, query: str) -> Any:

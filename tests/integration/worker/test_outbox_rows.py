@@ -72,7 +72,7 @@ async def test_a_lost_job_is_put_back_and_one_that_redis_has_is_left_alone(
     await stage.judge.ask("UPDATE outbox SET due_at = now()")
 
     done = await dispatch_due(stage.engine, Dispatcher(redis))
-    assert done.restored == 2
+    assert (done.restored, done.lost) == (2, 0)  # they have hardly been dispatched: a claim might just have ended
     assert sorted(await queued(redis)) == sorted([waits, half, lost])
     assert await redis.exists(f"arq:job:{lost}") == 1
     assert done.look_again_s is not None
