@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -60,6 +61,7 @@ def run_demo(transcripts: Sequence[Transcript], options: Options, console: Conso
         servers(
             database_url=options.database_url, redis_url=options.redis_url, postgres_settings=_NOTICES_DEATHS
         ) as place,
+        _cleared_away_undisturbed(console),
         _own_servers_blamed(place),
     ):
         console.print(f"database    {place.database}\nqueue       {place.redis}", highlight=False)
@@ -79,6 +81,18 @@ def run_demo(transcripts: Sequence[Transcript], options: Options, console: Conso
             accounts = asyncio.run(_play(transcripts, options, place, queue_name, fleet, console))
     print_report(console, accounts)
     return is_sound(accounts)
+
+
+@contextmanager
+def _cleared_away_undisturbed(console: Console) -> Iterator[None]:
+    """Being interrupted, hear no second interruption: the process ends as soon as servers and files are gone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        console.print("interrupted: the servers are stopped, and their files removed", highlight=False)
+        raise
 
 
 @contextmanager
