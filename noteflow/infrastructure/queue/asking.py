@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from noteflow.domain.checks import check_text
-from noteflow.domain.commands import ChangeMeetingState, IngestSegments
+from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.queue.limits import LONGEST_JOB_ID
 
 
-def check_command(argument: str, value: object) -> None:
+def check_command(value: object) -> None:
     """Refuse what is not one command."""
-    if not isinstance(value, ChangeMeetingState | IngestSegments):
-        found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-        raise InvalidValue(argument, f"must be a ChangeMeetingState or an IngestSegments, not {found}")
+    if not isinstance(value, _COMMANDS):
+        raise _no_command("command", value)
+
+
+def checked_commands(values: Iterable[Command]) -> list[Command]:
+    """The commands, unless one of them is none; refused by its place."""
+    if not isinstance(values, Iterable):
+        raise InvalidValue("commands", f"must be several commands, not one {type(values).__name__}")
+    commands = list(values)
+    for place, value in enumerate(commands):
+        if not isinstance(value, _COMMANDS):
+            raise _no_command(f"commands[{place}]", value)
+    return commands
 
 
 def check_job_id(value: object) -> None:
@@ -39,3 +50,11 @@ def check_timeout(argument: str, value: object) -> None:
         raise InvalidValue(argument, f"must be a number of seconds, not {type(value).__name__}")
     if not 0 < value < math.inf:  # which NaN is not either
         raise InvalidValue(argument, f"must be finite and more than 0 seconds, but is {value}")
+
+
+_COMMANDS = (ChangeMeetingState, IngestSegments)
+
+
+def _no_command(argument: str, value: object) -> InvalidValue:
+    found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+    return InvalidValue(argument, f"must be a ChangeMeetingState or an IngestSegments, not {found}")
