@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields as fields_of
 from enum import Enum
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
-from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
+from noteflow.domain.commands import Command, IngestSegments
 from noteflow.domain.errors import InvalidValue
 
-_KINDS = (ChangeMeetingState, IngestSegments)
+_KINDS: tuple[type[Command], ...] = get_args(Command)
 _MOST_SHOWN = 10
 
 
@@ -23,11 +23,12 @@ def check_wanted(wanted: object, fields: Mapping[str, Any]) -> None:
         return
     if wanted not in _KINDS:
         found = wanted.__name__ if isinstance(wanted, type) else type(wanted).__name__
-        raise TypeError(f"wanted: must be ChangeMeetingState or IngestSegments, or such a command, not {found}")
-    known = [field.name for field in fields_of(wanted)]
+        known = " or ".join(kind.__name__ for kind in _KINDS)
+        raise TypeError(f"wanted: must be a command, or the type of one ({known}), not {found}")
+    names = [field.name for field in fields_of(wanted)]
     for name in fields:
-        if name not in known:
-            raise TypeError(f"{name}: is no field of {wanted.__name__}, which has {', '.join(known)}")
+        if name not in names:
+            raise TypeError(f"{name}: is no field of {wanted.__name__}, which has {', '.join(names)}")
 
 
 def is_wanted(command: Command, wanted: type[Command] | Command, fields: Mapping[str, Any]) -> bool:
@@ -39,7 +40,8 @@ def is_wanted(command: Command, wanted: type[Command] | Command, fields: Mapping
 
 def described(command: Command) -> str:
     """The command with its ids, states and numbers."""
-    return _call(type(command), {field.name: getattr(command, field.name) for field in fields_of(command)})
+    values = {field.name: getattr(command, field.name) for field in fields_of(command)}
+    return _call(type(command), {name: value for name, value in values.items() if value is not None})
 
 
 def described_wanted(wanted: type[Command] | Command, fields: Mapping[str, Any]) -> str:
@@ -77,12 +79,12 @@ def listed(commands: Sequence[Command]) -> str:
 
 
 def _call(kind: type[Command], values: Mapping[str, Any]) -> str:
-    shown = (f"{name}={_shown(value)}" for name, value in values.items() if value is not None)
+    shown = (f"{name}={_shown(value)}" for name, value in values.items())
     return f"{kind.__name__}({', '.join(shown)})"
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, Enum | UUID | int | float):
+    if value is None or isinstance(value, Enum | UUID | int | float):
         return str(value)
     if isinstance(value, tuple | list):
         ids = [getattr(segment, "segment_id", "?") for segment in value]

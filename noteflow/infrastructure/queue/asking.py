@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import get_args
 
 from noteflow.domain.checks import check_text
-from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
+from noteflow.domain.commands import Command
 from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.queue.limits import LONGEST_JOB_ID
 
@@ -52,9 +53,10 @@ def check_timeout(argument: str, value: object) -> None:
         raise InvalidValue(argument, f"must be finite and more than 0 seconds, but is {value}")
 
 
-_COMMANDS = (ChangeMeetingState, IngestSegments)
+_COMMANDS: tuple[type, ...] = get_args(Command)
 
 
 def _no_command(argument: str, value: object) -> InvalidValue:
     found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-    return InvalidValue(argument, f"must be a ChangeMeetingState or an IngestSegments, not {found}")
+    known = " or ".join(kind.__name__ for kind in _COMMANDS)
+    return InvalidValue(argument, f"must be a command ({known}), not {found}")

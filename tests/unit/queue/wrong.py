@@ -9,7 +9,10 @@ from noteflow.domain.commands import IngestSegments
 from tests.unit.queue.commands import ingest
 
 WRONG: list[tuple[str, Callable[[Any], Any]]] = [
-    ("command: must be a ChangeMeetingState or an IngestSegments, not NoneType", lambda jobs: jobs.enqueue(None)),
+    (
+        r"command: must be a command \(IngestSegments or ChangeMeetingState\), not NoneType",
+        lambda jobs: jobs.enqueue(None),
+    ),
     ("command: .* not the class IngestSegments", lambda jobs: jobs.enqueue(IngestSegments)),
     ("command: .* not Segment", lambda jobs: jobs.enqueue(ingest(1).segments[0])),
     (r"commands\[1\]: .* not dict", lambda jobs: jobs.enqueue_many([ingest(1), {}])),
