@@ -14,9 +14,11 @@ from noteflow.domain.commands import Command
 from noteflow.domain.errors import MeetingNotFound
 from noteflow.domain.outcomes import Awaits, Outcome, Premature
 from noteflow.infrastructure.queue.answers import AlreadyQueued, Answer, Enqueued
-from noteflow.infrastructure.queue.cutting import jobs_of, payload_of
+from noteflow.infrastructure.queue.asking import check_command, check_job_id, checked_commands
+from noteflow.infrastructure.queue.cutting import EncodedJob, jobs_of, payload_of
 from noteflow.infrastructure.queue.start import start_at
 from noteflow.infrastructure.queue.wire import command_from
+from noteflow.testing.wanted import check_handlers, check_opens_units, check_wanted, described_wanted, is_wanted, listed
 
 Handler = Callable[[Any, Any], Awaitable[Outcome]]
 """Takes a unit of work and a command; those of NoteFlow's workers are `jobs.handlers()`."""
@@ -35,6 +37,7 @@ class MemoryJobClient:
     def __init__(self) -> None:
         self._payloads: dict[str, bytes] = {}
         self._done: set[str] = set()
+        self._closed = False
 
     @property
     def commands(self) -> list[Command]:
@@ -50,26 +53,35 @@ class MemoryJobClient:
         defer_by: timedelta | float | None = None,
     ) -> Answer:
         """Keep one command. When it would be due is checked and not waited for."""
+        check_command(command)
+        check_job_id(job_id)
         start_at(defer_until, defer_by)
         return self._keep(command, job_id)
 
     async def enqueue_many(self, commands: Iterable[Command]) -> list[Answer]:
         """Keep commands, and answer for each of them in their order."""
-        return [self._keep(command) for command in commands]
+        return [self._keep(command) for command in checked_commands(commands)]
+
+    def keep(self, jobs: Iterable[EncodedJob]) -> bool:
+        """Take in jobs as Redis does, those of a `MemoryUnitOfWork` too. Says whether one of them is new."""
+        new = [job for job in jobs if job.job_id not in self._payloads and not (job.once and job.job_id in self._done)]
+        for job in new:
+            self._payloads[job.job_id] = payload_of(job, 0)
+        return bool(new)
 
     def assert_enqueued(self, wanted: type[Command] | Command, /, *, times: int | None = None, **fields: Any) -> None:
         """Fail unless such a command waits: an equal one, or one of that type with those fields.
 
-        With `times`, exactly so often; 0 says that none does.
+        With `times`, exactly so often; 0 says that none does. A failure shows ids, states and numbers, never what was
+        said. Raises TypeError for a field that the command does not have.
         """
-        found = [command for command in self.commands if _matches(command, wanted, fields)]
-        enough = len(found) == times if times is not None else bool(found)
-        if not enough:
-            what = wanted.__name__ if isinstance(wanted, type) else type(wanted).__name__
-            waiting = ", ".join(sorted(type(command).__name__ for command in self.commands)) or "nothing"
+        check_wanted(wanted, fields)
+        commands = self.commands
+        found = sum(is_wanted(command, wanted, fields) for command in commands)
+        if found != times if times is not None else not found:
             raise AssertionError(
-                f"{what} with {sorted(fields)} waits {len(found)} times, not {times if times is not None else 'once'};"
-                f" what waits is {waiting}"
+                f"{described_wanted(wanted, fields)} waits {found} times, not"
+                f" {times if times is not None else 'once or more'}; what waits is{listed(commands)}"
             )
 
     async def drain(
@@ -78,12 +90,15 @@ class MemoryJobClient:
         """Carry out what waits, each in a unit of its own, and say how each job ended.
 
         What is premature is tried again after the others, and stays, with its outcome, when nothing else moves it.
-        What a handler refuses is raised, as it is a mistake of the service under test.
+        What a handler refuses is raised, as it is a mistake of the service under test. The keys of `handlers` are the
+        names of functions, as `IngestSegments.function`; without a handler for each that waits nothing is carried out.
         """
+        check_opens_units(unit_of_work)
         outcomes: dict[str, Outcome] = {}
         moved = True
         while moved:
             moved = False
+            check_handlers(handlers, self.commands)
             for job_id, payload in list(self._payloads.items()):
                 outcomes[job_id] = await _carry_out(_command_in(payload), handlers, unit_of_work)
                 if not isinstance(outcomes[job_id], Premature):
@@ -93,7 +108,8 @@ class MemoryJobClient:
         return outcomes
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
+        """Take no more, as a closed `JobClient`. What was enqueued can still be asserted and drained."""
+        self._closed = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,23 +120,16 @@ class MemoryJobClient:
         await self.aclose()
 
     def _keep(self, command: Command, job_id: str | None = None) -> Answer:
+        if self._closed:
+            raise RuntimeError("the job client is closed: keep one open for as long as there is something to enqueue")
         jobs = jobs_of(command, job_id)
         ids = tuple(job.job_id for job in jobs)
-        new = [job for job in jobs if job.job_id not in self._payloads and not (job.once and job.job_id in self._done)]
-        for job in new:
-            self._payloads[job.job_id] = payload_of(job, 0)
-        return Enqueued(ids[0], ids) if new else AlreadyQueued(ids[0], ids)
+        return Enqueued(ids[0], ids) if self.keep(jobs) else AlreadyQueued(ids[0], ids)
 
 
 def _command_in(payload: bytes) -> Command:
     message = msgspec.json.decode(payload)
     return command_from(message["f"], message["a"], message["k"])
-
-
-def _matches(command: Command, wanted: type[Command] | Command, fields: Mapping[str, Any]) -> bool:
-    if not isinstance(wanted, type):
-        return command == wanted
-    return isinstance(command, wanted) and all(getattr(command, name) == value for name, value in fields.items())
 
 
 async def _carry_out(

@@ -9,16 +9,15 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from sqlalchemy import Executable, delete, text
+from sqlalchemy import Connection, Executable, delete, text
+from sqlalchemy.orm import Session
 
-from noteflow.domain.checks import check_text
 from noteflow.domain.commands import ChangeMeetingState, Command
-from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.persistence.job_tables import outbox
 from noteflow.infrastructure.persistence.transaction import Transaction
+from noteflow.infrastructure.queue.asking import check_command, check_job_id, check_queue_name
 from noteflow.infrastructure.queue.cutting import jobs_of, payload_of
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
-from noteflow.infrastructure.queue.limits import LONGEST_JOB_ID
 from noteflow.infrastructure.queue.tracing import current_context
 
 
@@ -52,16 +51,24 @@ async def enqueue_in(
     transaction: Executes, command: Command, *, queue_name: str = DEFAULT_QUEUE, job_id: str | None = None
 ) -> list[str]:
     """Ask for a command in the transaction of a plain AsyncSession or AsyncConnection; the caller commits it."""
+    _check_executes(transaction)
     statement, job_ids = _asking(command, queue_name, job_id)
     await transaction.execute(statement)
     return job_ids
 
 
+def _check_executes(transaction: object) -> None:
+    if isinstance(transaction, Session | Connection) or not hasattr(transaction, "execute"):
+        found = type(transaction).__name__
+        raise TypeError(
+            f"transaction: must be an AsyncSession or an AsyncConnection, as of engine.begin(), not {found}"
+        )
+
+
 def _asking(command: Command, queue_name: str, job_id: str | None) -> tuple[Executable, list[str]]:
-    if job_id is not None:
-        check_text("job_id", job_id, longest=LONGEST_JOB_ID)
-        if not job_id:
-            raise InvalidValue("job_id", "must not be empty")
+    check_command(command)
+    check_queue_name(queue_name)
+    check_job_id(job_id)
     # The moment is part of the payload from here on, so that it is the same job however often it is dispatched.
     now_ms = time.time_ns() // 1_000_000
     jobs = jobs_of(command, job_id)

@@ -45,6 +45,7 @@ class SegmentRepository:
 
         `number` says which of the meeting's numbered batches this is.
         """
+        self._transaction.check()
         for place, segment in enumerate(segments):
             if segment.meeting_id is not meeting_id and segment.meeting_id != meeting_id:
                 raise InvalidValue(f"segments[{place}].meeting_id", f"must be {meeting_id}")

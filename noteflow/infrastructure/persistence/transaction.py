@@ -25,16 +25,33 @@ class Transaction:
     round trip in place of three. A `glance` before it needs no transaction either.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, shut: bool = False) -> None:
         self._engine = engine
         self._connection: AsyncConnection | None = None
         self._begun = False
-        self._failed = False
+        self._shut = shut
+        self._refuses = shut  # either of the two, so that a statement looks at one thing only
         self._deferred: list[Write] = []
         self._gated = False
 
+    def open(self) -> None:
+        """Take statements from now on."""
+        self._shut = self._refuses = False
+
+    async def shut(self) -> None:
+        """Take no statement any more, undo everything since the last commit and give the connection back."""
+        self._shut = True
+        await self.rollback()
+
+    def check(self) -> None:
+        """Raise if no statement can be taken now: after an error, or outside the unit's `async with`."""
+        if self._refuses:
+            self._refuse()
+
     def defer(self, write: Write, *, gates: bool = False) -> None:
         """Send `write` before the next statement, or at the commit; with `gates` the others depend on it."""
+        if self._refuses:
+            self._refuse()
         if write not in self._deferred:
             self._deferred.append(write)
         self._gated |= gates
@@ -55,7 +72,7 @@ class Transaction:
 
     async def flush(self) -> None:
         """Send what was deferred, within the transaction."""
-        self._check()
+        self.check()
         if self._deferred:
             writes = self._take_deferred()
             composed = compose(writes, gated=self._gated)
@@ -77,7 +94,7 @@ class Transaction:
 
     async def commit(self) -> None:
         """Make everything since the last commit permanent, or raise. After an error only a rollback helps."""
-        self._check()
+        self.check()
         if not self._begun:
             await self._write_alone()
             return
@@ -92,7 +109,8 @@ class Transaction:
 
     async def rollback(self) -> None:
         """Undo everything since the last commit and give the connection back."""
-        self._failed = self._begun = self._gated = False
+        self._refuses = self._shut
+        self._begun = self._gated = False
         self._deferred.clear()
         if self._connection is None:
             return
@@ -102,7 +120,7 @@ class Transaction:
             await asyncio.shield(connection.close())
 
     async def _execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
-        self._check()
+        self.check()
         try:
             connection = await self._connected()
             self._begun = True
@@ -146,11 +164,13 @@ class Transaction:
 
     def _fail(self, error: BaseException) -> NoReturn:
         """Let nothing be committed any more, and raise what the error means."""
-        self._failed = True
+        self._refuses = True
         raise_translated(error)
 
-    def _check(self) -> None:
+    def _refuse(self) -> NoReturn:
+        if self._shut:
+            # Nobody would give the connection back, nor its locks.
+            raise RuntimeError("the unit of work is not open: use it within its `async with`")
         # PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK: an error that was swallowed on
         # the way must not look like a success.
-        if self._failed:
-            raise UnitOfWorkFailed("an earlier statement of this unit of work failed; roll it back first")
+        raise UnitOfWorkFailed("an earlier statement of this unit of work failed; roll it back first")

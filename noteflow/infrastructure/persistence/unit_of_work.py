@@ -24,7 +24,7 @@ class SqlAlchemyUnitOfWork:
     Nothing is asked of the pool before the first statement, so an idle unit holds no connection. Errors are those of
     `noteflow.domain.errors`; after one, or after `rollback`, the unit begins anew. With `lock_meetings` every meeting
     that is read stays locked until the unit ends: for the attempt that must not lose. With a `job` the unit does that
-    job, and `finish` commits it.
+    job, and `finish` commits it. Outside `async with`, before it and after it, whatever is asked is a RuntimeError.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SqlAlchemyUnitOfWork:
         engine = session_factory.kw["bind"]
         if not isinstance(engine, AsyncEngine):
             raise TypeError("session_factory must be an async_sessionmaker bound to an AsyncEngine")
-        self._transaction = Transaction(engine)
+        self._transaction = Transaction(engine, shut=True)
         self._job = job
         job_id = job.job_id if job is not None else None
         self.meetings = MeetingRepository(self._transaction, lock_rows=lock_meetings, job_id=job_id)
@@ -48,12 +48,14 @@ class SqlAlchemyUnitOfWork:
         self.assets = MeetingAssets(meetings_dir)
 
     async def __aenter__(self) -> Self:
+        self._transaction.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.rollback()
+        self.segments.forget()
+        await self._transaction.shut()
 
     async def commit(self) -> None:
         """Store everything since the last commit. Raises ConcurrencyConflict or StorageUnavailable, among others."""

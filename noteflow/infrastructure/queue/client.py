@@ -18,13 +18,18 @@ from typing import Any, Self
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from noteflow.domain.checks import check_text
+from noteflow.domain.checks import check_integer
 from noteflow.domain.commands import Command
-from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.queue.answers import AlreadyQueued, Answer, Enqueued
+from noteflow.infrastructure.queue.asking import (
+    check_command,
+    check_job_id,
+    check_queue_name,
+    check_timeout,
+    checked_commands,
+)
 from noteflow.infrastructure.queue.cutting import EncodedJob, jobs_of, round_trips
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
-from noteflow.infrastructure.queue.limits import LONGEST_JOB_ID
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.start import Start, start_at
 from noteflow.infrastructure.queue.tracing import sending
@@ -41,8 +46,11 @@ class JobClient:
     """
 
     def __init__(self, redis: Redis, *, queue_name: str = DEFAULT_QUEUE, timeout_s: float = 10.0) -> None:
+        check_queue_name(queue_name)
+        check_timeout("timeout_s", timeout_s)
         self._redis = redis
         self._owns_redis = False
+        self._closed = False
         self._queue_name = queue_name
         self._timeout_s = timeout_s
         self._script = Script("enqueue")
@@ -61,6 +69,9 @@ class JobClient:
 
         `url` is redis://, rediss:// or unix://. Raises InvalidValue, which does not repeat it, if it is none of them.
         """
+        check_timeout("timeout_s", timeout_s)
+        check_timeout("connect_timeout_s", connect_timeout_s)
+        check_integer("max_connections", max_connections, least=1)
         check_redis_url(url)
         pool = BlockingConnectionPool.from_url(
             url,
@@ -88,10 +99,8 @@ class JobClient:
         `job_id` replaces the id that is made of the content: whatever was enqueued under it before is this command.
         Raises InvalidValue, or QueueUnavailable.
         """
-        if job_id is not None:
-            check_text("job_id", job_id, longest=LONGEST_JOB_ID)
-            if not job_id:
-                raise InvalidValue("job_id", "must not be empty")
+        check_command(command)
+        check_job_id(job_id)
         start = start_at(defer_until, defer_by)
         return (await self._write([jobs_of(command, job_id)], start))[0]
 
@@ -101,10 +110,11 @@ class JobClient:
         All are checked before the first is sent. A round trip carries up to 2,500 jobs of up to 16 MiB in all.
         Raises as `enqueue` does.
         """
-        return await self._write([jobs_of(command) for command in commands], Start())
+        return await self._write([jobs_of(command) for command in checked_commands(commands)], Start())
 
     async def aclose(self) -> None:
-        """Close the connections that `from_url` opened."""
+        """Close the connections that `from_url` opened. What is enqueued afterwards is a RuntimeError."""
+        self._closed = True
         if self._owns_redis:
             await self._redis.aclose()
 
@@ -127,6 +137,8 @@ class JobClient:
         return f"{where}/{place.get('db') or 0}"
 
     async def _write(self, commands: Sequence[Sequence[EncodedJob]], start: Start) -> list[Answer]:
+        if self._closed:
+            raise RuntimeError("the job client is closed: keep one open for as long as there is something to enqueue")
         verdicts: list[int] = []
         every_job = [job for jobs in commands for job in jobs]
         with sending(self._queue_name, [job.job_id for job in every_job]) as context:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import QueuePool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
+from noteflow.domain.commands import ChangeMeetingState
 from noteflow.domain.entities import Meeting, Segment
 from noteflow.domain.errors import MeetingNotFound, RejectedByStorage
-from noteflow.domain.value_objects import MeetingId
+from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from tests.integration.persistence.conftest import OpenUnit
 from tests.waiting import eventually
@@ -219,6 +222,48 @@ async def test_units_work_after_every_server_connection_was_terminated(unit: Ope
 async def test_a_factory_that_is_not_bound_to_an_async_engine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="AsyncEngine"):
         SqlAlchemyUnitOfWork(async_sessionmaker(), tmp_path)
+
+
+Statement = Callable[[SqlAlchemyUnitOfWork, Meeting], Awaitable[Any]]
+STATEMENTS: list[Statement] = [
+    lambda uow, meeting: uow.meetings.create(meeting),
+    lambda uow, meeting: uow.meetings.get(meeting.id),
+    lambda uow, meeting: uow.meetings.update(meeting),
+    lambda uow, meeting: uow.segments.add(meeting.id, Segment(meeting.id, 1, "hello", 0, 1)),
+    lambda uow, meeting: uow.segments.get_by_meeting(meeting.id),
+    lambda uow, meeting: uow.jobs.enqueue(ChangeMeetingState(meeting.id, MeetingState.RECORDING)),
+    lambda uow, meeting: uow.commit(),
+]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+async def test_a_unit_refuses_statements_outside_its_block_and_takes_no_connection(
+    statement: Statement, unit: OpenUnit, engine: AsyncEngine
+) -> None:
+    meeting, uow = Meeting.create(title="Standup"), unit()
+    with pytest.raises(RuntimeError, match="use it within its `async with`"):
+        await statement(uow, meeting)
+    async with uow:
+        await uow.meetings.list()
+    with pytest.raises(RuntimeError, match="use it within its `async with`"):
+        await statement(uow, meeting)
+    await uow.rollback()  # asks nothing, so it may come again, and opens nothing
+    with pytest.raises(RuntimeError, match="use it within its `async with`"):
+        await statement(uow, meeting)
+    assert checked_out(engine) == 0
+
+
+async def test_what_was_refused_outside_is_not_stored_when_the_unit_is_entered(unit: OpenUnit) -> None:
+    meeting = await stored_meeting(unit)
+    uow = unit()
+    for statement in STATEMENTS[2:4]:
+        with pytest.raises(RuntimeError):
+            await statement(uow, meeting)
+    async with uow:
+        await uow.segments.add(meeting.id, Segment(meeting.id, 2, "hello", 0, 1))
+        await uow.commit()
+        assert [segment.segment_id for segment in await uow.segments.get_by_meeting(meeting.id)] == [2]
+        assert await uow.meetings.get(meeting.id) == meeting
 
 
 def checked_out(engine: AsyncEngine) -> int:

@@ -38,7 +38,7 @@ async def run(example: str, redis_url: str, names: dict[str, Any]) -> dict[str, 
 
 
 async def test_the_examples_run_in_their_order(redis_url: str, redis: Redis) -> None:
-    one_or_many, without_a_loop, plain_arq, in_tests = EXAMPLES
+    one_or_many, without_a_loop, plain_arq, *in_tests = EXAMPLES
 
     names = await run(one_or_many, redis_url, {})
     names = await run(without_a_loop, redis_url, names)
@@ -47,7 +47,9 @@ async def test_the_examples_run_in_their_order(redis_url: str, redis: Redis) -> 
     await run(plain_arq, redis_url, names)
     assert await redis.zcard("arq:queue") == 4
 
-    await run(in_tests, redis_url, names)
+    for example in in_tests:
+        await run(example, redis_url, names)
+    assert len(names["jobs"].commands) == 2
     assert await redis.zcard("arq:queue") == 4  # nothing left the process
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy.orm import Session
 
 from noteflow.domain.entities import Meeting
 from noteflow.domain.errors import InvalidValue
@@ -101,3 +103,18 @@ async def test_asking_costs_the_callers_transaction_one_round_trip_however_many_
             assert len(await enqueue_in(connection, batch(met, 0, segments=2_500))) == 3
             assert proxy.round_trips == 1
         await engine.dispose()
+
+
+async def test_what_cannot_carry_a_transaction_is_refused_by_name(stage: Stage, met: UUID) -> None:
+    for wrong in (stage.engine, stage.engine.sync_engine, stage.session_factory, None):
+        unfit: Any = wrong
+        with pytest.raises(TypeError, match=r"^transaction: must be an AsyncSession or an AsyncConnection"):
+            await enqueue_in(unfit, batch(met, 0))
+    async with stage.engine.begin() as connection:
+        for lower in (connection.sync_connection, Session(connection.sync_connection)):
+            unfit = lower
+            with pytest.raises(TypeError, match="transaction: must be"):
+                await enqueue_in(unfit, batch(met, 0))
+        with pytest.raises(InvalidValue, match="command: must be"):
+            await enqueue_in(connection, unfit)
+    assert await stage.outbox() == {}

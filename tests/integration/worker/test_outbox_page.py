@@ -20,6 +20,7 @@ async def test_the_examples_ask_for_a_meeting_that_is_completed_in_the_end(stage
         code = compile(source, "docs/outbox.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         await eval(code, names)
     await names["engine"].dispose()
+    assert len(names["store"].jobs.commands) == 1
     assert len(await stage.outbox()) == 4
 
     while await stage.deliver_woken():
