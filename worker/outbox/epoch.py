@@ -44,7 +44,7 @@ async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
     try:
         await call("EVAL", _LEAVE_MARK, 2, keys.OUTBOX_MARK, keys.OUTBOX_LOST, run_id, doubted, int(is_loss))
     except REDIS_FAILURES as error:
-        raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+        raise unavailable(error, redis) from without_arguments(error)
     return Loss(doubted, pauses)
 
 
@@ -62,7 +62,7 @@ async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
             await redis.connection_pool.disconnect(inuse_connections=False)
             raise ReadOnlyError("it follows another server")
     except REDIS_FAILURES as error:
-        raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+        raise unavailable(error, redis) from without_arguments(error)
     return mark, _run_id(server)
 
 

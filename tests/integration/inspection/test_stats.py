@@ -109,7 +109,7 @@ async def test_without_postgresql_the_queues_are_counted_and_it_is_said(ground: 
 
 async def test_without_redis_it_says_which_redis_does_not_answer(ground: Ground) -> None:
     await ground.take_redis_away()
-    with pytest.raises(RedisAway, match=r"Redis at 127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(RedisAway, match=r"Redis at 127\.0\.0\.1:1/0 does not answer"):
         await read_stats(ground.sources)
 
 

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from noteflow.domain.entities import Meeting
-from noteflow.domain.errors import InvalidValue
+from noteflow.domain.errors import InvalidValue, QueueUnavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.outbox import enqueue_in
 from noteflow.infrastructure.queue.client import JobClient
@@ -18,6 +18,7 @@ from tests.integration.worker.asking import ask, queued
 from tests.integration.worker.stage import Stage, batch, move
 from tests.proxy import Proxy
 from worker.outbox.dispatching import dispatch_due
+from worker.outbox.epoch import notice_loss
 
 
 async def test_a_unit_that_commits_enqueues_what_it_asked_for_together_with_what_it_stored(
@@ -101,3 +102,13 @@ async def test_asking_costs_the_callers_transaction_one_round_trip_however_many_
             assert len(await enqueue_in(connection, batch(met, 0, segments=2_500))) == 3
             assert proxy.round_trips == 1
         await engine.dispose()
+
+
+async def test_a_relay_without_redis_says_which_redis_and_speaks_to_no_producer(stage: Stage, met: UUID) -> None:
+    await ask(stage, batch(met, 0))
+    async with Redis.from_url("redis://:hunter2@127.0.0.1:1/3") as nobody:
+        for attempt in (dispatch_due(stage.engine, Dispatcher(nobody)), notice_loss(stage.engine, nobody)):
+            with pytest.raises(
+                QueueUnavailable, match=r"^Redis at 127\.0\.0\.1:1/3 does not answer \(ConnectionError\)$"
+            ):
+                await attempt
