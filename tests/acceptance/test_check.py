@@ -20,7 +20,7 @@ from worker.cli import create_app
 from worker.inspection.checks.finding import Verdict
 
 if TYPE_CHECKING:
-    from tests.conftest import OwnRedis
+    from tests.conftest import OwnPostgres, OwnRedis
 
 SOUND = {"redis eviction", "redis write", "postgresql migrations", "postgresql write", "budgets", "clock of redis"}
 
@@ -61,7 +61,38 @@ def test_servers_that_are_away_are_errors_and_no_password_is_shown(monkeypatch: 
     assert result.exit_code == 1
     found = findings(result)
     assert {found[subject]["verdict"] for subject in ("redis", "postgresql")} == {Verdict.ERROR}
+    assert found["redis"]["found"].startswith("Redis at 127.0.0.1:1/0 does not answer")
+    assert found["postgresql"]["found"].startswith("PostgreSQL at 127.0.0.1:1/noteflow cannot be reached")
     assert "hunter2" not in result.output
+
+
+def test_servers_that_want_another_password_are_told_so_and_not_to_be_started(
+    monkeypatch: pytest.MonkeyPatch, own_postgres: OwnPostgres, own_redis: OwnRedis
+) -> None:
+    redis, postgres = own_redis(tcp=True), own_postgres(tcp=True)
+    told = {
+        "REDIS_URL": f"redis://:hunter2@127.0.0.1:{redis.port}/0",
+        "DATABASE_URL": f"postgresql://postgres:hunter2@127.0.0.1:{postgres.port}/noteflow",
+    }
+    found = findings(check(monkeypatch, "--json", **told))
+    assert (found["redis"]["found"], found["redis"]["cure"]) == (
+        f"Redis at 127.0.0.1:{redis.port}/0 wants another user or password",
+        "mend the user and the password in REDIS_URL",
+    )
+    assert "refuses us: wrong user or password" in found["postgresql"]["found"]
+    assert found["postgresql"]["cure"] == "mend the user and the password in DATABASE_URL"
+
+    jobs = CliRunner().invoke(create_app(), ["jobs", "stats"])
+    assert jobs.stderr == f"jobs: {found['redis']['found']}\n"
+
+
+def test_a_database_that_does_not_exist_is_to_be_created(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str
+) -> None:
+    missing = database_url.replace("/test_", "/no_such_")
+    found = findings(check(monkeypatch, "--json", DATABASE_URL=missing, REDIS_URL=redis_url))["postgresql"]
+    assert "the database does not exist" in found["found"]
+    assert found["cure"] == "create it, or mend DATABASE_URL"
 
 
 def test_a_redis_that_evicts_is_an_error(

@@ -78,7 +78,7 @@ def test_a_database_that_cannot_be_reached_is_one_sentence() -> None:
     answer = worker("migrate", DATABASE_URL=NOBODY)
     assert answer.returncode == 1
     (line,) = answer.stdout.splitlines()
-    assert line.startswith("migrate: PostgreSQL cannot be reached")
+    assert line.startswith("migrate: PostgreSQL at 127.0.0.1:1/noteflow cannot be reached (ConnectionRefusedError)")
     assert NOBODY.replace(PASSWORD, "***") in line
 
 
@@ -87,7 +87,7 @@ def test_a_wrong_password_is_one_sentence(own_postgres: OwnPostgres) -> None:
     answer = worker("migrate", DATABASE_URL=f"postgresql://postgres:{PASSWORD}@127.0.0.1:{server.port}/noteflow")
     assert answer.returncode == 1
     (line,) = answer.stdout.splitlines()
-    assert "PostgreSQL refuses us" in line
+    assert f"PostgreSQL at 127.0.0.1:{server.port}/noteflow refuses us: wrong user or password" in line
     assert PASSWORD not in line
 
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from noteflow.domain.commands import Command, IngestSegments
+from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ class Acknowledged:
         if isinstance(command, IngestSegments):
             texts = {segment.segment_id: segment.text for segment in command.segments}
             return cls(job_ids, meeting, texts=texts)
+        assert isinstance(command, ChangeMeetingState)
         assert command.sequence is not None
         return cls(job_ids, meeting, state=command.state.value, sequence=command.sequence)
 

@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from noteflow.domain.errors import NoteflowError, QueueUnavailable
+from noteflow.domain.errors import NoteflowError
 from noteflow.infrastructure.persistence.pruning import Pruned, count_prunable, prune_ledger, prune_letters
 from noteflow.infrastructure.queue import keys
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, without_arguments
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.cli.reading import read_settings
 from worker.inspection.sources import open_sources
 from worker.inspection.words import count
@@ -98,7 +98,7 @@ async def _in_redis(redis: Redis, job_ids: Sequence[str]) -> set[str]:
                 pipe.exists(keys.job(job_id), keys.in_progress(job_id))
             answers = await pipe.execute()
     except REDIS_FAILURES as error:
-        raise QueueUnavailable(f"Redis does not answer ({type(error).__name__})") from without_arguments(error)
+        raise unavailable(error, redis) from without_arguments(error)
     return {job_id for job_id, there in zip(job_ids, answers, strict=True) if there}
 
 

@@ -14,11 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.typing import FilteringBoundLogger
 
-from noteflow.domain.errors import ConcurrencyConflict, QueueUnavailable, RejectedByStorage, Unavailable
+from noteflow.domain.errors import ConcurrencyConflict, RejectedByStorage, Unavailable
 from noteflow.infrastructure.persistence.dead_letters import keep_letters
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.script import Script
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, without_arguments
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.dead_letters.reading import Found, oldest_letters
 from worker.story import place_of
 
@@ -60,7 +60,7 @@ class LetterMover:
                 argv = [part for each in kept for part in (each.key, each.died_ms)]
                 await self._forget.call(self._redis, [], argv)
         except REDIS_FAILURES as error:
-            raise QueueUnavailable(f"Redis does not answer ({type(error).__name__})") from without_arguments(error)
+            raise unavailable(error, self._redis) from without_arguments(error)
         return len(found)
 
     async def _kept(self, found: Sequence[Found]) -> list[Found]:

@@ -42,10 +42,14 @@ def _table(account: Account) -> Table:
     table.add_row("states", _path(account))
     table.add_row("jobs", f"{account.jobs_done} of {account.jobs} done")
     table.add_row("latency", _latency(account.latencies_ms))
-    table.add_row("throughput", f"{account.segments_per_s:,.0f} segments/s at the pace they were said")
+    table.add_row("throughput", f"{_rate(account.segments_per_s)} segments/s at the pace they were said")
     for name, faults in _faults(verdict):
         table.add_row(Text(name, "bold red"), Text(faults, "red"))
     return table
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 10 else f"{per_s:.2g}"
 
 
 def _duplicates(account: Account) -> str:

@@ -14,10 +14,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from noteflow.domain.errors import QueueUnavailable, Unavailable
+from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.client import JobClient
+from noteflow.infrastructure.queue.unavailable import unavailable
 from worker.demo.account import Account
 from worker.demo.audit import audit
 from worker.demo.display import Display
@@ -143,11 +144,12 @@ async def _play(
 
 @asynccontextmanager
 async def _redis(place: Servers) -> AsyncIterator[Redis]:
+    redis = Redis.from_url(place.redis_url)
     try:
-        async with Redis.from_url(place.redis_url) as redis:
+        async with redis:
             yield redis
     except RedisError as error:
-        raise QueueUnavailable(f"Redis does not answer ({type(error).__name__})") from error
+        raise unavailable(error, redis) from error
 
 
 @asynccontextmanager

@@ -56,7 +56,7 @@ async def restore_pauses(engine: AsyncEngine, redis: Redis) -> Restored:
                 acts = (await connection.execute(text(_LATEST), {"target": None})).all()
                 return await _apply(store, acts) if acts else Restored()
     except REDIS_FAILURES as error:
-        raise unavailable(error, "the Redis of the pauses") from without_arguments(error)
+        raise unavailable(error, redis) from without_arguments(error)
 
 
 async def _apply(store: Any, acts: Sequence[Row[Any]]) -> Restored:

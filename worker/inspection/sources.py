@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, ailment
 from worker.inspection.ids import stored
 from worker.settings import Settings
 
@@ -46,6 +46,7 @@ class Sources:
         self.engine = engine
         self.queue_name = queue_name
         self.postgresql_problem: str | None = None
+        self.postgresql_error: Unavailable | SQLAlchemyError | None = None
         self.redis_problem: str | None = None
 
     async def rows(self, sql: str, **parameters: Any) -> Sequence[Row[Any]] | None:
@@ -57,7 +58,7 @@ class Sources:
                 async with self.engine.connect() as connection:
                     return (await connection.execute(text(sql), _storable(parameters))).all()
         except (Unavailable, SQLAlchemyError) as error:
-            self.postgresql_problem = _told(error)
+            self.postgresql_problem, self.postgresql_error = _told(error), error
             return None
 
     async def first(self, sql: str, **parameters: Any) -> Row[Any] | None:
@@ -82,19 +83,13 @@ class Sources:
         try:
             return await asked
         except REDIS_FAILURES as error:
-            self.redis_problem = f"Redis at {self.redis_address} does not answer ({type(error).__name__})"
+            self.redis_problem = ailment(error, address_of(self.redis))
             raise RedisAway(self.redis_problem) from error
 
     async def now_ms(self) -> int:
         """The time on Redis's clock, which is the one that jobs wait by."""
         seconds, microseconds = await self.answer(self.redis.time())
         return int(seconds) * 1000 + int(microseconds) // 1000
-
-    @property
-    def redis_address(self) -> str:
-        """Where Redis is, without user or password."""
-        place = self.redis.connection_pool.connection_kwargs
-        return f"{place.get('path') or '{}:{}'.format(place.get('host', 'localhost'), place.get('port', 6379))}"
 
 
 def _storable(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
     try:
         await call("EVAL", _LEAVE_MARK, 2, keys.OUTBOX_MARK, keys.OUTBOX_LOST, run_id, doubted, int(is_loss))
     except REDIS_FAILURES as error:
-        raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+        raise unavailable(error, redis) from without_arguments(error)
     return Loss(doubted, pauses)
 
 
@@ -55,7 +55,7 @@ async def lost_lately(redis: Redis) -> bool:
         at_ms: bytes | None = await redis.hget(keys.OUTBOX_LOST, "at")  # type: ignore[misc]
         seconds, _ = await redis.time()
     except REDIS_FAILURES as error:
-        raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+        raise unavailable(error, redis) from without_arguments(error)
     return at_ms is not None and seconds - int(at_ms) / 1000 < LATELY_S
 
 
@@ -73,7 +73,7 @@ async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
             await redis.connection_pool.disconnect(inuse_connections=False)
             raise ReadOnlyError("it follows another server")
     except REDIS_FAILURES as error:
-        raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+        raise unavailable(error, redis) from without_arguments(error)
     return mark, _run_id(server)
 
 

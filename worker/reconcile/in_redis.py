@@ -10,10 +10,9 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from noteflow.domain.commands import IngestSegments
-from noteflow.domain.errors import QueueUnavailable
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.payload import Payload, read_payload
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, without_arguments
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.reconcile.witnesses import Witnesses
 
 PAGE = 500
@@ -108,7 +107,7 @@ class Queue:
         try:
             return await asked
         except REDIS_FAILURES as error:
-            raise QueueUnavailable(f"Redis does not answer ({type(error).__name__})") from without_arguments(error)
+            raise unavailable(error, self._redis) from without_arguments(error)
 
 
 def _meeting_in(job_id: str) -> UUID | None:

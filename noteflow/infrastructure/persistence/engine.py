@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -12,9 +13,13 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlalchemy.util.concurrency import in_greenlet
 
 from noteflow.infrastructure.persistence.failover import give_up_where_read_only
-from noteflow.infrastructure.persistence.urls import normalise_database_url
+from noteflow.infrastructure.persistence.faults import name_the_server
+from noteflow.infrastructure.persistence.urls import address_of, normalise_database_url
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
 
 
@@ -57,6 +62,7 @@ def create_engine(
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     if not pool_pre_ping:
         event.listen(engine.sync_engine, "do_connect", _refuse_to_connect_at_once)
+    event.listen(engine.sync_engine, "do_connect", partial(_connect, address_of(engine.url)))
     give_up_where_read_only(engine)
     return engine
 
@@ -89,6 +95,15 @@ def _refuse_closed(dbapi_connection: Any, _entry: ConnectionPoolEntry, _fairy: o
 def _refuse_to_connect_at_once(*_: object) -> None:
     if not in_greenlet():
         raise MissingGreenlet("connecting has to be waited for")
+
+
+def _connect(address: str, dialect: Dialect, _entry: object, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
+    # Neither the driver nor the operating system says where nobody was found.
+    try:
+        return dialect.connect(*arguments, **named)
+    except Exception as error:
+        name_the_server(error, address)
+        raise
 
 
 def _lets_go_at_once(engine: AsyncEngine) -> bool:

@@ -7,7 +7,7 @@ walked, and the SQLSTATE decides before any class does. Codes: PostgreSQL's manu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -41,6 +41,8 @@ _TRANSIENT = frozenset({"57014", "25P03", READ_ONLY})
 
 _CLOSED = ("connection is closed", "another operation is in progress", "the handler is closed")
 
+_CONNECTING = "while connecting to "
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -63,7 +65,8 @@ def translation_of(error: BaseException) -> NoteflowError | None:
     """What a driver's error means for the one who asked, or None for an error that is no driver's fault."""
     chain = list(causes(error))
     if state := sqlstate_of(error):
-        return _by_sqlstate(state, next(link for link in reversed(chain) if _sqlstate(link) == state))
+        origin = next(link for link in reversed(chain) if _sqlstate(link) == state)
+        return _by_sqlstate(state, origin, _place(chain))
     if any(isinstance(link, StaleDataError) for link in chain):
         return ConcurrencyConflict("a row was modified concurrently")
     if any(type(link).__name__ == "TargetServerAttributeNotMatched" for link in chain):
@@ -73,9 +76,9 @@ def translation_of(error: BaseException) -> NoteflowError | None:
     if any(isinstance(link, PoolTimeoutError) for link in chain):
         return StorageUnavailable("no connection to PostgreSQL came free in time")
     if any(isinstance(link, TimeoutError) for link in chain):
-        return StorageUnavailable("PostgreSQL did not answer in time")
+        return StorageUnavailable(f"PostgreSQL{_place(chain)} did not answer in time")
     if any(isinstance(link, OSError) for link in chain):
-        return StorageUnavailable(f"PostgreSQL cannot be reached ({type(error).__name__})")
+        return StorageUnavailable(f"PostgreSQL{_place(chain)} cannot be reached ({type(error).__name__})")
     return None
 
 
@@ -84,6 +87,16 @@ def _tells_of_a_closed_one(link: BaseException) -> bool:
     return type(link).__name__ == "InternalClientError" or (
         type(link).__name__ in ("InterfaceError", "RuntimeError") and str(link).endswith(_CLOSED)
     )
+
+
+def name_the_server(error: BaseException, address: str) -> None:
+    """Have what is said of `error`, which was met while connecting, name the server."""
+    error.add_note(f"{_CONNECTING}{address}")
+
+
+def _place(chain: Sequence[BaseException]) -> str:
+    notes = (note for link in chain for note in getattr(link, "__notes__", ()))
+    return next((f" at {note.removeprefix(_CONNECTING)}" for note in notes if note.startswith(_CONNECTING)), "")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -109,7 +122,7 @@ def _sqlstate(link: BaseException) -> str | None:
     return state if isinstance(state, str) else None
 
 
-def _by_sqlstate(state: str, origin: BaseException) -> NoteflowError | None:
+def _by_sqlstate(state: str, origin: BaseException, place: str) -> NoteflowError | None:
     # A server's message may quote values, so only our own function's words are passed on.
     if state == SEGMENT_CONFLICT:
         return ConflictingContent(str(origin).splitlines()[0])
@@ -118,16 +131,18 @@ def _by_sqlstate(state: str, origin: BaseException) -> NoteflowError | None:
     if state in _CONFLICTS:
         return ConcurrencyConflict(f"another transaction was in the way (SQLSTATE {state})")
     if state in _TRANSIENT or state[:2] in {"08", "53", "57"}:
-        return StorageUnavailable(f"PostgreSQL cannot do this now (SQLSTATE {state})")
+        return StorageUnavailable(f"PostgreSQL{place} cannot do this now (SQLSTATE {state})")
     if type(origin).__name__ == "InvalidCachedStatementError":
         return StorageUnavailable("the schema changed under a prepared statement")
     if state in _UNMIGRATED:
         return StorageMisconfigured(f"PostgreSQL lacks a table or a column: migrations were not run (SQLSTATE {state})")
     if state in {"28P01", "28000"}:
-        return StorageMisconfigured(f"PostgreSQL refuses us: wrong user or password (SQLSTATE {state})")
-    if state in _MISCONFIGURED or state[:2] in {"28", "3D", "3F"}:
+        return StorageMisconfigured(f"PostgreSQL{place} refuses us: wrong user or password (SQLSTATE {state})")
+    if state == "3D000":
+        return StorageMisconfigured(f"PostgreSQL{place} refuses us: the database does not exist (SQLSTATE {state})")
+    if state in _MISCONFIGURED or state[:2] in {"28", "3F"}:
         return StorageMisconfigured(
-            f"PostgreSQL refuses us until its settings or the migrations are mended (SQLSTATE {state})"
+            f"PostgreSQL{place} refuses us until its settings or the migrations are mended (SQLSTATE {state})"
         )
     if state == "23503" and (missing := _missing_meeting(origin)):
         return MeetingNotFound(missing)

@@ -32,6 +32,14 @@ def normalise_database_url(url: str) -> URL:
     return _with_ssl(parsed).set(drivername="postgresql+asyncpg")
 
 
+def address_of(url: URL) -> str:
+    """Where it leads: host, port and database, never the user or the password."""
+    hosts, ports = url.query.get("host", url.host or "localhost"), url.query.get("port", str(url.port or ""))
+    host = hosts if isinstance(hosts, str) else ",".join(hosts)
+    port = ports if isinstance(ports, str) else ",".join(ports)
+    return f"{host}{':' if port else ''}{port}/{url.database or ''}"
+
+
 def _with_ssl(url: URL) -> URL:
     if "sslmode" not in url.query:
         return url

@@ -33,7 +33,7 @@ from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.start import Start, start_at
 from noteflow.infrastructure.queue.tracing import sending
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, not_enqueued, without_arguments
 from noteflow.infrastructure.queue.urls import check_redis_url
 
 
@@ -127,14 +127,7 @@ class JobClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"JobClient({self._address}, queue_name={self._queue_name!r})"
-
-    @property
-    def _address(self) -> str:
-        """Where Redis is, without user or password."""
-        place = self._redis.connection_pool.connection_kwargs
-        where = place.get("path") or f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
-        return f"{where}/{place.get('db') or 0}"
+        return f"JobClient({address_of(self._redis)}, queue_name={self._queue_name!r})"
 
     async def _write(self, commands: Sequence[Sequence[EncodedJob]], start: Start) -> list[Answer]:
         if self._closed:
@@ -150,7 +143,7 @@ class JobClient:
                     async with asyncio.timeout(self._timeout_s):
                         verdicts += await self._script.call(self._redis, [self._queue_name], argv)
                 except REDIS_FAILURES as error:
-                    raise unavailable(error, self._address) from without_arguments(error)
+                    raise not_enqueued(error, self._redis) from without_arguments(error)
         new = iter(verdicts)
         return [_answer(jobs, [next(new) for _ in jobs]) for jobs in commands]
 

@@ -45,5 +45,5 @@ class Dispatcher:
         try:
             answers: Iterable[int] = await script.call(self._redis, [], arguments)
         except REDIS_FAILURES as error:
-            raise unavailable(error, "the outbox's Redis") from without_arguments(error)
+            raise unavailable(error, self._redis) from without_arguments(error)
         return [answer == 1 for answer in answers]

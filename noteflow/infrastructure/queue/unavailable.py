@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from redis.exceptions import RedisError, ResponseError
 
 from noteflow.domain.errors import QueueUnavailable
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 REDIS_FAILURES = (RedisError, OSError, TimeoutError)
 """Everything a call to Redis raises that is not a mistake of the caller's."""
@@ -32,15 +37,35 @@ _CODES = {
 }
 """What redis-py makes of some codes: an exception of a class of its own, without the code."""
 
+_CREDENTIALS = ("NOAUTH", "unauthenticated")
 
-def unavailable(error: BaseException, address: str) -> QueueUnavailable:
-    """What to raise for `error`: one sentence that says what ails the Redis at `address`, and no more than that.
 
-    To be raised from `without_arguments(error)`.
-    """
-    return QueueUnavailable(
-        f"Redis at {address} {_reason(error)}: whether the jobs were enqueued is not known, repeating is safe"
-    )
+def ailment(error: BaseException, address: str) -> str:
+    """What ails the Redis at `address`, in one sentence, and no more than that."""
+    return f"Redis at {address} {_reason(error)}"
+
+
+def unavailable(error: BaseException, redis: Redis) -> QueueUnavailable:
+    """What to raise for `error` in one who repeats by itself. To be raised from `without_arguments(error)`."""
+    return QueueUnavailable(ailment(error, address_of(redis)))
+
+
+def not_enqueued(error: BaseException, redis: Redis) -> QueueUnavailable:
+    """What to raise for `error` in a producer's call. To be raised from `without_arguments(error)`."""
+    known = "whether the jobs were enqueued is not known, repeating is safe"
+    return QueueUnavailable(f"{ailment(error, address_of(redis))}: {known}")
+
+
+def address_of(redis: Redis) -> str:
+    """Where it is, without user or password."""
+    place: dict[str, Any] = redis.connection_pool.connection_kwargs
+    where = place.get("path") or f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
+    return f"{where}/{place.get('db') or 0}"
+
+
+def wants_credentials(error: BaseException | None) -> bool:
+    """Whether the server answers, and refuses the user or the password."""
+    return error is not None and _code_within(error) in _CREDENTIALS
 
 
 def is_replaced(error: BaseException) -> bool:
@@ -55,12 +80,18 @@ def without_arguments(error: BaseException) -> BaseException:
 
 
 def _reason(error: BaseException) -> str:
+    if code := _code_within(error):
+        return _REASONS[code]
+    return "refuses the request" if isinstance(error, ResponseError) else f"does not answer ({type(error).__name__})"
+
+
+def _code_within(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause is not None:  # redis-py wraps what it meets while connecting
         if code := _code(cause):
-            return _REASONS[code]
+            return code
         cause = cause.__cause__
-    return "refuses the script" if isinstance(error, ResponseError) else f"does not answer ({type(error).__name__})"
+    return None
 
 
 def _code(error: BaseException) -> str | None:

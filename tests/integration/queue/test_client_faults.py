@@ -18,7 +18,7 @@ from noteflow.domain.errors import InvalidValue, QueueUnavailable
 from noteflow.domain.value_objects import MeetingState
 from noteflow.infrastructure.queue.answers import AlreadyQueued, Enqueued
 from noteflow.infrastructure.queue.client import JobClient
-from noteflow.infrastructure.queue.unavailable import unavailable, without_arguments
+from noteflow.infrastructure.queue.unavailable import not_enqueued, without_arguments
 from tests.conftest import OwnRedis
 from tests.proxy import Action, Proxy, When
 from tests.unit.queue.commands import MEETING, ingest
@@ -159,7 +159,7 @@ async def test_a_redis_that_was_replaced_is_left_although_it_lives_on(own_redis:
 def test_arguments_that_redis_quotes_are_left_out_of_the_error_and_its_cause() -> None:
     quoting = ResponseError("unknown command 'EVALSHA', with args beginning with: '1' '" + CANARY)
 
-    error = unavailable(quoting, "localhost:6379/0")
+    error = not_enqueued(quoting, Redis())
     error.__cause__ = without_arguments(quoting)
 
     assert CANARY not in "".join(traceback.format_exception(error))

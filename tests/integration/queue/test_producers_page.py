@@ -14,6 +14,10 @@ from uuid import UUID
 import pytest
 from redis.asyncio import Redis
 
+from noteflow.domain.commands import IngestSegments
+from noteflow.domain.entities import Segment
+from noteflow.domain.errors import InvalidValue
+from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue import client
 from noteflow.infrastructure.queue.answers import AlreadyQueued, Enqueued
 from noteflow.infrastructure.queue.client import JobClient
@@ -51,6 +55,16 @@ async def test_the_examples_run_in_their_order(redis_url: str, redis: Redis) -> 
         await run(example, redis_url, names)
     assert len(names["jobs"].commands) == 2
     assert await redis.zcard("arq:queue") == 4  # nothing left the process
+
+
+def test_a_refusal_begins_with_the_field_as_the_page_says() -> None:
+    meeting = MeetingId(UUID(int=1))
+    segments = [Segment(meeting, number, "x", 1, 2) for number in (0, 1, 2, 0)]
+    assert "`end_time: …` from a `Segment`, `segments[3].segment_id: …` from the command" in PAGE
+    with pytest.raises(InvalidValue, match=r"^end_time: "):
+        Segment(meeting, 0, "x", start_time=2, end_time=1)
+    with pytest.raises(InvalidValue, match=r"^segments\[3\]\.segment_id: "):
+        IngestSegments(meeting, tuple(segments))
 
 
 async def test_what_the_page_lets_a_plain_producer_write_is_understood(redis_url: str) -> None:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy.orm import Session
 
 from noteflow.domain.entities import Meeting
-from noteflow.domain.errors import InvalidValue
+from noteflow.domain.errors import InvalidValue, QueueUnavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.outbox import enqueue_in
 from noteflow.infrastructure.queue.client import JobClient
@@ -20,6 +20,7 @@ from tests.integration.worker.asking import ask, queued
 from tests.integration.worker.stage import Stage, batch, move
 from tests.proxy import Proxy
 from worker.outbox.dispatching import dispatch_due
+from worker.outbox.epoch import notice_loss
 
 
 async def test_a_unit_that_commits_enqueues_what_it_asked_for_together_with_what_it_stored(
@@ -118,3 +119,13 @@ async def test_what_cannot_carry_a_transaction_is_refused_by_name(stage: Stage, 
         with pytest.raises(InvalidValue, match="command: must be"):
             await enqueue_in(connection, unfit)
     assert await stage.outbox() == {}
+
+
+async def test_a_relay_without_redis_says_which_redis_and_speaks_to_no_producer(stage: Stage, met: UUID) -> None:
+    await ask(stage, batch(met, 0))
+    async with Redis.from_url("redis://:hunter2@127.0.0.1:1/3") as nobody:
+        for attempt in (dispatch_due(stage.engine, Dispatcher(nobody)), notice_loss(stage.engine, nobody)):
+            with pytest.raises(
+                QueueUnavailable, match=r"^Redis at 127\.0\.0\.1:1/3 does not answer \(ConnectionError\)$"
+            ):
+                await attempt

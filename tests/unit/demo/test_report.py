@@ -53,6 +53,10 @@ def test_a_sound_meeting_is_told_in_one_table_and_one_verdict() -> None:
     assert is_sound([SOUND])
 
 
+def test_a_short_meeting_is_not_said_to_be_stored_at_nothing_a_second() -> None:
+    assert "0.33 segments/s" in printed(replace(SOUND, stored=20, took_s=60.0))
+
+
 @pytest.mark.parametrize(
     ("account", "figures"),
     [

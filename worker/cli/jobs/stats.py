@@ -64,7 +64,8 @@ def _lost(loss: RedisLoss, now: datetime | None) -> str:
         )
     ago = span((now - loss.noticed_at).total_seconds()) if now else "some time"
     done = f"{jobs} of the outbox looked at again, {loss.left:,} still to be"
-    return f"Redis was emptied, restarted or replaced {ago} ago: {done}; others may be gone"
+    others = "others are gone unless it kept them"
+    return f"Redis was emptied, restarted or replaced {ago} ago: {done}; {others}"
 
 
 def _queues(depths: list[QueueDepth]) -> Table:

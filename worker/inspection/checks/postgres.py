@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from noteflow.domain.errors import Unavailable
-from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import Sources
 from worker.migrations import known_revisions, newest_revision
@@ -22,7 +22,7 @@ async def check_postgresql(sources: Sources) -> list[Finding]:
     """Its version, migrations, latency, a write, and room for connections."""
     row = await sources.first(_SERVER)
     if row is None:
-        return [error("postgresql", sources.postgresql_problem or "no answer", "start it, or mend DATABASE_URL")]
+        return [error("postgresql", sources.postgresql_problem or "no answer", _cure(sources.postgresql_error))]
     told = f"PostgreSQL {row.version}"
     return [
         ok("postgresql version", told) if row.number >= OLDEST else error("postgresql version", told, "14 or newer"),
@@ -31,6 +31,13 @@ async def check_postgresql(sources: Sources) -> list[Finding]:
         await _write(sources),
         _connections(row.used, row.most),
     ]
+
+
+def _cure(failure: BaseException | None) -> str:
+    state = (sqlstate_of(failure) if failure else None) or ""
+    if state.startswith("28"):
+        return "mend the user and the password in DATABASE_URL"
+    return "create it, or mend DATABASE_URL" if state == "3D000" else "start it, or mend DATABASE_URL"
 
 
 async def _migrations(sources: Sources) -> Finding:

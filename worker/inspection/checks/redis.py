@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, wants_credentials
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import RedisAway, Sources
 
@@ -23,6 +23,8 @@ async def check_redis(sources: Sources) -> list[Finding]:
     try:
         info = await sources.answer(sources.redis.info())
     except RedisAway as away:
+        if wants_credentials(away.__cause__):
+            return [error(subject, str(away), "mend the user and the password in REDIS_URL")]
         return [error(subject, str(away), "start it, or mend REDIS_URL")]
     return [
         _version(info),
