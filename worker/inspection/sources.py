@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from noteflow.domain.errors import Unavailable
+from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
@@ -56,7 +56,7 @@ class Sources:
             with translated():
                 async with self.engine.connect() as connection:
                     return (await connection.execute(text(sql), _storable(parameters))).all()
-        except (Unavailable, SQLAlchemyError) as error:
+        except (Unavailable, ConcurrencyConflict, SQLAlchemyError) as error:  # a conflict: somebody locked the table
             self.postgresql_problem = _told(error)
             return None
 
@@ -73,7 +73,7 @@ class Sources:
             with translated():
                 async with self.engine.begin() as connection:
                     return (await connection.execute(text(sql), _storable(parameters))).all()
-        except Unavailable as error:
+        except (Unavailable, ConcurrencyConflict) as error:
             self.postgresql_problem = _told(error)
             raise PostgresAway(self.postgresql_problem) from error
 
@@ -101,8 +101,8 @@ def _storable(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: stored(value) if isinstance(value, str) else value for name, value in parameters.items()}
 
 
-def _told(error: Unavailable | SQLAlchemyError) -> str:
-    if not isinstance(error, Unavailable):
+def _told(error: Unavailable | ConcurrencyConflict | SQLAlchemyError) -> str:
+    if isinstance(error, SQLAlchemyError):
         return type(error).__name__
     return f"{error}; run: python -m worker migrate" if sqlstate_of(error) in _UNMIGRATED else str(error)
 

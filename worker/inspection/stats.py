@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
+from worker.inspection.blocking import Blocker, read_blockers
 from worker.inspection.depths import QueueDepth, queue_depths
 from worker.inspection.fleet import WorkerRecord, read_fleet
 from worker.inspection.loss import RedisLoss, loss_in, read_mark
@@ -42,13 +43,15 @@ class Stats:
     redis_lost: RedisLoss | None
     rates: Rates | None
     meetings: Meetings | None
+    blockers: list[Blocker]
     postgresql: str | None
 
 
 async def read_stats(sources: Sources) -> Stats:
-    """The whole page: a handful of commands to Redis, four bounded queries to PostgreSQL. Raises RedisAway."""
+    """The whole page: a handful of commands to Redis, five bounded queries to PostgreSQL. Raises RedisAway."""
     now_ms = await sources.now_ms()
     fleet = await read_fleet(sources, now_ms)
+    blockers = await read_blockers(sources)  # first: what comes next may have to wait for one of them
     counts = await read_counts(sources)
     rates, meetings = await asyncio.gather(read_rates(sources), read_meetings(sources))
     mark = await read_mark(sources)
@@ -65,6 +68,7 @@ async def read_stats(sources: Sources) -> Stats:
         redis_lost=loss_in(mark, counts),
         rates=rates,
         meetings=meetings,
+        blockers=blockers,
         postgresql=sources.postgresql_problem,
     )
 

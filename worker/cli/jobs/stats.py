@@ -12,6 +12,7 @@ from rich.text import Text
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import console, emit, end, readable, table
+from worker.inspection.blocking import Blocker
 from worker.inspection.depths import QueueDepth
 from worker.inspection.loss import RedisLoss
 from worker.inspection.records import MeetingFreshness
@@ -36,7 +37,8 @@ def page(found: Stats, width: int) -> RenderableType:
     """The page, also for `top`, in so many columns."""
     queues = _queue_lines(found.queues) if width < NARROW else _queues(found.queues)
     lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
-    return Group(_workers(found), *lost, Text(""), queues, Text(""), _rest(found))
+    blocked = [Text(_blocked(each), style="red") for each in found.blockers[:1]]
+    return Group(_workers(found), *lost, *blocked, Text(""), queues, Text(""), _rest(found))
 
 
 def _workers(found: Stats) -> Text:
@@ -65,6 +67,10 @@ def _lost(loss: RedisLoss, now: datetime | None) -> str:
     ago = span((now - loss.noticed_at).total_seconds()) if now else "some time"
     done = f"{jobs} of the outbox looked at again, {loss.left:,} still to be"
     return f"Redis was emptied, restarted or replaced {ago} ago: {done}; others may be gone"
+
+
+def _blocked(blocker: Blocker) -> str:
+    return f"PostgreSQL: {readable(blocker.sentence)} → python -m worker check"
 
 
 def _queues(depths: list[QueueDepth]) -> Table:

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from noteflow.domain.errors import Unavailable
+from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.faults import translated
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import Sources
@@ -69,6 +69,8 @@ async def _write(sources: Sources) -> Finding:
                     return error("postgresql write", "it is read-only", "point DATABASE_URL at the primary")
                 await connection.execute(text(_INSERT))
                 await connection.rollback()
+    except ConcurrencyConflict as conflict:
+        return error("postgresql write", str(conflict), "see postgresql locks")
     except (Unavailable, SQLAlchemyError) as failure:
         told = str(failure) if isinstance(failure, Unavailable) else type(failure).__name__
         return error("postgresql write", told, "see that the migrations were run and the user may write")
