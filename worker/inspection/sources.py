@@ -38,7 +38,8 @@ class PostgresAway(Unavailable):
 class Sources:
     """The two servers. What PostgreSQL is asked after it has failed once is answered with None at once.
 
-    `redis` answers in bytes. `queue_name` is the queue of the settings.
+    `redis` answers in bytes. `queue_name` is the queue of the settings. `postgresql_failure` is what
+    `postgresql_problem` was told from.
     """
 
     def __init__(self, redis: Redis, engine: AsyncEngine, queue_name: str) -> None:
@@ -46,6 +47,7 @@ class Sources:
         self.engine = engine
         self.queue_name = queue_name
         self.postgresql_problem: str | None = None
+        self.postgresql_failure: Exception | None = None
         self.redis_problem: str | None = None
 
     async def rows(self, sql: str, **parameters: Any) -> Sequence[Row[Any]] | None:
@@ -57,7 +59,7 @@ class Sources:
                 async with self.engine.connect() as connection:
                     return (await connection.execute(text(sql), _storable(parameters))).all()
         except (Unavailable, ConcurrencyConflict, SQLAlchemyError) as error:  # a conflict: somebody locked the table
-            self.postgresql_problem = _told(error)
+            self.postgresql_problem, self.postgresql_failure = _told(error), error
             return None
 
     async def first(self, sql: str, **parameters: Any) -> Row[Any] | None:

@@ -37,6 +37,8 @@ async def check_clocks(sources: Sources) -> list[Finding]:
     """How far the clocks of Redis, PostgreSQL and this machine are apart; half a round trip is allowed for."""
 
     async def of_redis() -> float | None:
+        if sources.redis_problem is not None:
+            return None
         try:
             return float(await sources.now_ms())
         except RedisAway:

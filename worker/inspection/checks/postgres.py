@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.faults import translated
+from worker.inspection.checks.cures import START_POSTGRESQL, postgresql_cure
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import Sources
 from worker.migrations import known_revisions, newest_revision
@@ -22,7 +23,7 @@ async def check_postgresql(sources: Sources) -> list[Finding]:
     """Its version, migrations, latency, a write, and room for connections."""
     row = await sources.first(_SERVER)
     if row is None:
-        return [error("postgresql", sources.postgresql_problem or "no answer", "start it, or mend DATABASE_URL")]
+        return [error("postgresql", sources.postgresql_problem or "no answer", _cure(sources))]
     told = f"PostgreSQL {row.version}"
     return [
         ok("postgresql version", told) if row.number >= OLDEST else error("postgresql version", told, "14 or newer"),
@@ -31,6 +32,10 @@ async def check_postgresql(sources: Sources) -> list[Finding]:
         await _write(sources),
         _connections(row.used, row.most),
     ]
+
+
+def _cure(sources: Sources) -> str:
+    return postgresql_cure(sources.postgresql_failure) if sources.postgresql_failure else START_POSTGRESQL
 
 
 async def _migrations(sources: Sources) -> Finding:

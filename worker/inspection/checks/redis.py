@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from worker.inspection.checks.cures import redis_cure
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import RedisAway, Sources
 
@@ -23,7 +24,7 @@ async def check_redis(sources: Sources) -> list[Finding]:
     try:
         info = await sources.answer(sources.redis.info())
     except RedisAway as away:
-        return [error(subject, str(away), "start it, or mend REDIS_URL")]
+        return [error(subject, str(away), redis_cure(away))]
     return [
         _version(info),
         _role(info),
