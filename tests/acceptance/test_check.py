@@ -79,6 +79,7 @@ def test_a_redis_without_room_is_an_error(
     server = own_redis(settings={"maxmemory": "1mb"})
     found = findings(check(monkeypatch, "--json", DATABASE_URL=database_url, REDIS_URL=server.url()))
     assert {found[subject]["verdict"] for subject in ("redis memory", "redis write")} == {Verdict.ERROR}
+    assert "used memory > 'maxmemory'" in found["redis write"]["found"]
 
 
 def test_a_database_that_was_never_migrated_is_an_error_that_names_the_cure(
@@ -123,6 +124,7 @@ def test_a_read_only_replica_is_an_error(
         client.replicaof("127.0.0.1", str(primary.port))
     found = findings(check(monkeypatch, "--json", DATABASE_URL=database_url, REDIS_URL=replica.url()))
     assert found["redis role"]["verdict"] == Verdict.ERROR
+    assert "write against a read only replica" in found["redis write"]["found"]
 
 
 def test_compat_names_the_waiting_jobs_that_this_version_would_refuse(

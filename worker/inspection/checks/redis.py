@@ -109,7 +109,7 @@ async def _write(sources: Sources) -> Finding:
         written = await sources.redis.set(key, b"written", px=10_000)
         read = await sources.redis.execute_command("GETDEL", key)
     except ResponseError as failure:
-        return error("redis write", f"refused: {str(failure).split(' ', 1)[0]}")
+        return error("redis write", f"refused: {failure}")  # of our own key: there is nothing to hide
     except REDIS_FAILURES as failure:
         return error("redis write", type(failure).__name__)
     return (
