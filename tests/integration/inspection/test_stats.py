@@ -10,14 +10,16 @@ import pytest
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
+from worker.cli.jobs.output import console
+from worker.cli.jobs.stats import page
 from worker.inspection import pausing
 from worker.inspection.checks.finding import Verdict
-from worker.inspection.checks.fit import check_clocks
+from worker.inspection.checks.fit import check_clocks, check_workers
 from worker.inspection.choice import Choice
 from worker.inspection.listing import list_jobs
 from worker.inspection.loss import RedisLoss
 from worker.inspection.sources import RedisAway, Sources
-from worker.inspection.stats import read_stats
+from worker.inspection.stats import Stats, read_stats
 from worker.outbox.dispatching import dispatch_due
 from worker.outbox.epoch import notice_loss
 
@@ -140,6 +142,31 @@ async def test_an_emptied_redis_is_told_from_then_on_until_an_hour_after_a_relay
     await ground.redis.set("arq:outbox:mark", "the run id of another")
     told = (await read_stats(ground.sources)).redis_lost
     assert told == RedisLoss(True, None, jobs=3, left=3)
+
+
+async def test_a_worker_that_is_not_heard_of_is_missed_for_an_hour(ground: Ground) -> None:
+    await ground.worker()
+    await ground.worker("host:2:gone", age_s=240)
+    await ground.worker("host:3:silent", age_s=20)
+    await ground.redis.delete("arq:worker:host:2:gone")  # as it expires
+    stats = await read_stats(ground.sources)
+    assert (stats.workers.alive, stats.workers.ready, stats.workers.silent, stats.workers.gone) == (1, 1, 1, 1)
+    assert "1 of 1 worker ready" in shown(stats)
+    assert "1 silent   1 gone without a word 4 min" in shown(stats)
+    found = {each.subject: each for each in await check_workers(ground.sources)}
+    assert {found[subject].verdict for subject in ("workers silent", "workers gone")} == {Verdict.WARNING}
+    assert found["workers gone"].cure == "python -m worker jobs workers"
+
+    await ground.redis.zrem("arq:workers", "host:2:gone", "host:3:silent")
+    assert "without a word" not in shown(await read_stats(ground.sources))
+    assert [each.subject for each in await check_workers(ground.sources)] == ["workers"]
+
+
+def shown(stats: Stats) -> str:
+    screen = console(300)
+    with screen.capture() as written:
+        screen.print(page(stats, 300))
+    return written.get()
 
 
 async def test_a_new_redis_has_lost_nothing(ground: Ground) -> None:

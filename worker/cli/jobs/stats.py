@@ -52,6 +52,9 @@ def _workers(found: Stats) -> Text:
     line.append(f"   {running} of {fleet.slots} slots in use")
     if fleet.silent:
         line.append(f"   {fleet.silent} silent", style="red")
+    if fleet.gone and fleet.gone_s is not None:
+        gone = f"{fleet.gone:,} gone without a word{', the last' if fleet.gone > 1 else ''} {span(fleet.gone_s)} ago"
+        line.append(f"   {gone} → jobs workers", style="yellow")
     for excuse in fleet.excuses:
         line.append(f"   {readable(excuse)}", style="yellow")
     return line
