@@ -169,6 +169,21 @@ def shown(stats: Stats) -> str:
     return written.get()
 
 
+async def test_what_silent_workers_hold_is_not_a_slot_of_the_living(ground: Ground) -> None:
+    await ground.worker("host:1:well")
+    await ground.worker("host:2:frozen", age_s=17)
+    jobs = await ground.enqueue_many(6)
+    for number, job_id in enumerate(jobs[:5]):
+        await ground.claim(job_id, "host:1:well:1" if number < 2 else "host:2:frozen:1")
+    stats = await read_stats(ground.sources)
+    (queue,) = stats.queues
+    assert (queue.running, queue.running_silent) == (5, 3)
+    assert "2 of 20 slots in use   3 jobs held by silent workers   1 silent" in shown(stats)
+
+    await ground.worker("host:2:frozen")
+    assert "5 of 40 slots in use\n" in shown(await read_stats(ground.sources))
+
+
 async def test_a_new_redis_has_lost_nothing(ground: Ground) -> None:
     assert (await read_stats(ground.sources)).redis_lost is None
     await notice_loss(ground.sources.engine, ground.redis)

@@ -48,8 +48,11 @@ def _workers(found: Stats) -> Text:
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
     # Not what the workers say: their records are as old as a beat, and the queues' claims are of this moment.
-    running = min(sum(depth.running for depth in found.queues), fleet.slots)
+    silent = sum(depth.running_silent for depth in found.queues)
+    running = min(sum(depth.running for depth in found.queues) - silent, fleet.slots)
     line.append(f"   {running} of {fleet.slots} slots in use")
+    if silent:
+        line.append(f"   {count(silent, 'job')} held by silent workers", style="red")
     if fleet.silent:
         line.append(f"   {fleet.silent} silent", style="red")
     if fleet.gone and fleet.gone_s is not None:
