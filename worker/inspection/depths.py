@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from noteflow.infrastructure.queue import keys
 from worker.inspection.fleet import Fleet
-from worker.inspection.queued import STOCK, owner_of
+from worker.inspection.queued import owner_of
 from worker.inspection.records import StoredCounts
 from worker.inspection.sources import Sources
 
@@ -103,15 +103,15 @@ def _age_s(first: list[tuple[bytes, float]], now_ms: int) -> float | None:
 
 
 async def _silent(sources: Sources, fleet: Fleet, claimed: list[list[bytes]]) -> list[int]:
-    """How many of each queue's claimed jobs no live worker holds. Asks only while one is silent."""
-    if not any(claimed) or len(fleet.alive) == len(fleet.workers):
+    """How many of each queue's claimed jobs a silent worker holds. Asks only while one is silent."""
+    missed = {worker.id for worker in fleet.workers if worker.silent}
+    if not any(claimed) or not missed:
         return [0] * len(claimed)
     async with sources.redis.pipeline(transaction=False) as pipe:
         for job_ids in filter(None, claimed):
             pipe.mget([keys.IN_PROGRESS_PREFIX.encode() + job_id for job_id in job_ids])
         answers = iter(await sources.answer(pipe.execute()))
-    alive = {worker.id for worker in fleet.alive} | {None, STOCK}
-    return [sum(owner_of(lease) not in alive for lease in next(answers)) if each else 0 for each in claimed]
+    return [sum(owner_of(lease) in missed for lease in next(answers)) if each else 0 for each in claimed]
 
 
 async def _letters(sources: Sources) -> Counter[str]:

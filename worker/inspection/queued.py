@@ -141,15 +141,12 @@ def _detail(state: JobState, head: Head | None, owner: bytes | None, errors: lis
     return _last_error(errors) or ("its payload is missing" if head is None else paused)
 
 
-STOCK: Final = "a stock Arq worker"
-
-
 def owner_of(lease: bytes | None) -> str | None:
     """The worker that a lease names; a stock worker's lease names nobody."""
     if lease is None:
         return None
     token = lease.decode("utf-8", "replace")
-    return token.rpartition(":")[0] if ":" in token else STOCK
+    return token.rpartition(":")[0] if ":" in token else "a stock Arq worker"
 
 
 def _last_error(errors: list[bytes]) -> str | None:
