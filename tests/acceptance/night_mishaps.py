@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -20,6 +21,7 @@ from tests.databases import driver_url
 from tests.waiting import eventually_sync
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.acceptance.night import Night
@@ -94,6 +96,29 @@ def enqueue_by_hand(night: Night, function: str, **fields: Any) -> str:
         return job.job_id
 
     return asyncio.run(enqueue())
+
+
+@contextmanager
+def forgotten_lock(night: Night, table: str) -> Iterator[None]:
+    """What a person does in psql who is called away in the middle of a transaction."""
+    with asyncio.Runner() as runner:
+        session = runner.run(
+            asyncpg.connect(driver_url(night.jobs.database_url), server_settings={"application_name": "psql"})
+        )
+        runner.run(session.execute(f"BEGIN; LOCK TABLE {table}"))
+        yield
+        session.terminate()
+
+
+def type_into_psql(night: Night, statement: str) -> None:
+    """Another session runs it."""
+
+    async def typed() -> None:
+        session = await asyncpg.connect(driver_url(night.jobs.database_url))
+        await session.execute(statement)
+        await session.close()
+
+    asyncio.run(typed())
 
 
 def make_read_only(night: Night, postgres: EmbeddedPostgres, value: str) -> None:

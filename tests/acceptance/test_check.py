@@ -77,10 +77,10 @@ def test_servers_that_want_another_password_are_told_so_and_not_to_be_started(
     found = findings(check(monkeypatch, "--json", **told))
     assert (found["redis"]["found"], found["redis"]["cure"]) == (
         f"Redis at 127.0.0.1:{redis.port}/0 wants another user or password",
-        "mend the user and the password in REDIS_URL",
+        "mend the user or the password in REDIS_URL",
     )
     assert "refuses us: wrong user or password" in found["postgresql"]["found"]
-    assert found["postgresql"]["cure"] == "mend the user and the password in DATABASE_URL"
+    assert found["postgresql"]["cure"] == "mend the user or the password in DATABASE_URL"
 
     jobs = CliRunner().invoke(create_app(), ["jobs", "stats"])
     assert jobs.stderr == f"jobs: {found['redis']['found']}\n"
@@ -92,7 +92,7 @@ def test_a_database_that_does_not_exist_is_to_be_created(
     missing = database_url.replace("/test_", "/no_such_")
     found = findings(check(monkeypatch, "--json", DATABASE_URL=missing, REDIS_URL=redis_url))["postgresql"]
     assert "the database does not exist" in found["found"]
-    assert found["cure"] == "create it, or mend DATABASE_URL"
+    assert found["cure"] == "create the database, or mend its name in DATABASE_URL"
 
 
 def test_a_redis_that_evicts_is_an_error(
@@ -110,6 +110,7 @@ def test_a_redis_without_room_is_an_error(
     server = own_redis(settings={"maxmemory": "1mb"})
     found = findings(check(monkeypatch, "--json", DATABASE_URL=database_url, REDIS_URL=server.url()))
     assert {found[subject]["verdict"] for subject in ("redis memory", "redis write")} == {Verdict.ERROR}
+    assert "used memory > 'maxmemory'" in found["redis write"]["found"]
 
 
 def test_a_database_that_was_never_migrated_is_an_error_that_names_the_cure(
@@ -154,6 +155,7 @@ def test_a_read_only_replica_is_an_error(
         client.replicaof("127.0.0.1", str(primary.port))
     found = findings(check(monkeypatch, "--json", DATABASE_URL=database_url, REDIS_URL=replica.url()))
     assert found["redis role"]["verdict"] == Verdict.ERROR
+    assert "write against a read only replica" in found["redis write"]["found"]
 
 
 def test_compat_names_the_waiting_jobs_that_this_version_would_refuse(

@@ -162,6 +162,7 @@ def test_without_redis_they_end_with_3_and_name_it_without_its_password(
     result = jobs.run(*arguments, REDIS_URL="redis://:hunter2@127.0.0.1:1/0")
     assert result.exit_code == 3
     assert "Redis at 127.0.0.1:1/0 does not answer" in result.stderr
+    assert result.stderr.endswith("→ python -m worker check\n")
     assert "hunter2" not in result.output
 
 

@@ -17,11 +17,13 @@ from tests.acceptance.night_mishaps import (
     ask_for,
     editor_that_raises_the_revision,
     enqueue_by_hand,
+    forgotten_lock,
     ingest,
     make_read_only,
     meeting_of,
     poison,
     tomorrow,
+    type_into_psql,
 )
 from tests.waiting import eventually_sync
 
@@ -130,6 +132,21 @@ def test_a_read_only_database_costs_time_and_no_job(night: Night, postgres: Embe
     night.types(f"{WORKER} jobs workers")
     night.types(f"{WORKER} jobs why JOB")
     night.types(f"{WORKER} reconcile")
+
+
+@of("A forgotten lock")
+@pytest.mark.slow
+def test_a_session_that_forgot_its_lock_is_named_and_ended(night: Night) -> None:
+    night.meeting = meeting_of(night)
+    with forgotten_lock(night, "segments"):
+        night.job = night.jobs.arrange(lambda ground: ingest(ground, night, 60))[0]
+
+        night.types(f"{WORKER} jobs stats")
+        night.types(f"{WORKER} jobs why JOB")
+        told = night.types(f"{WORKER} check")
+        type_into_psql(night, told.partition("in psql: ")[2].splitlines()[0])
+        night.types(f"{WORKER} jobs stats")
+    assert night.jobs.json("meeting", night.meeting)["segments"] == 60
 
 
 @of("A bad deploy")

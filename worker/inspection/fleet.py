@@ -55,12 +55,14 @@ class WorkerRecord:
 class Fleet:
     """The workers that have a record, newest beat first, and the pauses.
 
-    `forgotten` counts those that had one within the hour and did not say goodbye; `gone` are their ids.
+    `forgotten` counts those that had one within the hour and did not say goodbye; `gone` are their ids, and
+    the last beat of the last of them is `gone_s` ago.
     """
 
     workers: list[WorkerRecord]
     forgotten: int
     gone: list[str]
+    gone_s: float | None
     pauses: list[Pause]
 
     @property
@@ -102,8 +104,9 @@ async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
         for record, (_, beat_ms) in zip(records, known, strict=True)
         if record is not None
     ]
-    gone = [name.decode("utf-8", "replace") for record, (name, _) in zip(records, known, strict=True) if record is None]
-    return Fleet(workers, len(gone), gone, read_pauses(paused))
+    lost = [told for record, told in zip(records, known, strict=True) if record is None]
+    gone_s = max(0.0, (now_ms - lost[0][1]) / 1000) if lost else None
+    return Fleet(workers, len(lost), [name.decode("utf-8", "replace") for name, _ in lost], gone_s, read_pauses(paused))
 
 
 def _worker(record: dict[str, Any], beat_ms: float, now_ms: int) -> WorkerRecord:

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from noteflow.domain.errors import Unavailable
+from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, ailment
@@ -38,7 +38,8 @@ class PostgresAway(Unavailable):
 class Sources:
     """The two servers. What PostgreSQL is asked after it has failed once is answered with None at once.
 
-    `redis` answers in bytes. `queue_name` is the queue of the settings.
+    `redis` answers in bytes. `queue_name` is the queue of the settings. `postgresql_failure` is what
+    `postgresql_problem` was told from.
     """
 
     def __init__(self, redis: Redis, engine: AsyncEngine, queue_name: str) -> None:
@@ -46,7 +47,7 @@ class Sources:
         self.engine = engine
         self.queue_name = queue_name
         self.postgresql_problem: str | None = None
-        self.postgresql_error: Unavailable | SQLAlchemyError | None = None
+        self.postgresql_failure: Exception | None = None
         self.redis_problem: str | None = None
 
     async def rows(self, sql: str, **parameters: Any) -> Sequence[Row[Any]] | None:
@@ -57,8 +58,8 @@ class Sources:
             with translated():
                 async with self.engine.connect() as connection:
                     return (await connection.execute(text(sql), _storable(parameters))).all()
-        except (Unavailable, SQLAlchemyError) as error:
-            self.postgresql_problem, self.postgresql_error = _told(error), error
+        except (Unavailable, ConcurrencyConflict, SQLAlchemyError) as error:  # a conflict: somebody locked the table
+            self.postgresql_problem, self.postgresql_failure = _told(error), error
             return None
 
     async def first(self, sql: str, **parameters: Any) -> Row[Any] | None:
@@ -74,7 +75,7 @@ class Sources:
             with translated():
                 async with self.engine.begin() as connection:
                     return (await connection.execute(text(sql), _storable(parameters))).all()
-        except Unavailable as error:
+        except (Unavailable, ConcurrencyConflict) as error:
             self.postgresql_problem = _told(error)
             raise PostgresAway(self.postgresql_problem) from error
 
@@ -96,8 +97,8 @@ def _storable(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: stored(value) if isinstance(value, str) else value for name, value in parameters.items()}
 
 
-def _told(error: Unavailable | SQLAlchemyError) -> str:
-    if not isinstance(error, Unavailable):
+def _told(error: Unavailable | ConcurrencyConflict | SQLAlchemyError) -> str:
+    if isinstance(error, SQLAlchemyError):
         return type(error).__name__
     return f"{error}; run: python -m worker migrate" if sqlstate_of(error) in _UNMIGRATED else str(error)
 

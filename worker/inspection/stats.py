@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
+from worker.inspection.blocking import Blocker, read_blockers
 from worker.inspection.depths import QueueDepth, queue_depths
-from worker.inspection.fleet import WorkerRecord, read_fleet
+from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.loss import RedisLoss, loss_in, read_mark
 from worker.inspection.pauses import Pause
 from worker.inspection.records import Meetings, Rates, StoredCounts, read_counts, read_meetings, read_rates
@@ -16,11 +17,16 @@ from worker.inspection.sources import Sources, moment
 
 @dataclass(frozen=True, slots=True)
 class FleetSummary:
-    """The workers, counted. `complete` and its neighbours count since each process began."""
+    """The workers, counted. `complete` and its neighbours count since each process began.
+
+    `gone` had a record within the hour and did not say goodbye; the last beat of the last of them is `gone_s` ago.
+    """
 
     alive: int
     ready: int
     silent: int
+    gone: int
+    gone_s: float | None
     running: int
     slots: int
     complete: int
@@ -42,13 +48,15 @@ class Stats:
     redis_lost: RedisLoss | None
     rates: Rates | None
     meetings: Meetings | None
+    blockers: list[Blocker]
     postgresql: str | None
 
 
 async def read_stats(sources: Sources) -> Stats:
-    """The whole page: a handful of commands to Redis, four bounded queries to PostgreSQL. Raises RedisAway."""
+    """The whole page: a handful of commands to Redis, five bounded queries to PostgreSQL. Raises RedisAway."""
     now_ms = await sources.now_ms()
     fleet = await read_fleet(sources, now_ms)
+    blockers = await read_blockers(sources)  # first: what comes next may have to wait for one of them
     counts = await read_counts(sources)
     rates, meetings = await asyncio.gather(read_rates(sources), read_meetings(sources))
     mark = await read_mark(sources)
@@ -58,23 +66,26 @@ async def read_stats(sources: Sources) -> Stats:
     return Stats(
         at=moment(now_ms),
         queues=await queue_depths(sources, queues, fleet, counts, now_ms),
-        workers=_summary(fleet.workers),
+        workers=_summary(fleet),
         pauses=fleet.pauses,
         outbox_waiting=counts.outbox_waiting if counts else None,
         outbox_dispatched=counts.outbox_dispatched if counts else None,
         redis_lost=loss_in(mark, counts),
         rates=rates,
         meetings=meetings,
+        blockers=blockers,
         postgresql=sources.postgresql_problem,
     )
 
 
-def _summary(workers: list[WorkerRecord]) -> FleetSummary:
-    alive = [worker for worker in workers if not worker.silent]
+def _summary(fleet: Fleet) -> FleetSummary:
+    workers, alive = fleet.workers, fleet.alive
     return FleetSummary(
         alive=len(alive),
         ready=sum(worker.ready for worker in alive),
         silent=len(workers) - len(alive),
+        gone=fleet.forgotten,
+        gone_s=fleet.gone_s,
         running=sum(worker.running for worker in alive),
         slots=sum(worker.max_jobs for worker in alive),
         complete=sum(worker.complete for worker in workers),

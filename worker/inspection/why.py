@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from worker.inspection.fleet import Fleet
+from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
 from worker.inspection.why_ended import aborted, applied, buried, kept_result
@@ -50,12 +50,12 @@ def why(facts: JobFacts, fleet: Fleet | None, *, now: datetime | None = None) ->
 def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: datetime) -> Said | None:
     if mark is None or mark.lease is None or fleet is None:
         return None
-    lease, cancel = mark.lease, f"jobs cancel {facts.job_id}"
+    lease = mark.lease
     ends = "never ends" if lease.ends_in_s is None else f"ends in {span(lease.ends_in_s)}"
     if lease.token.startswith("operator:"):
         return "operator", f"an operator's command holds it for the moment; its lease {ends}", None
     if ":" not in lease.token:
-        return "running", f"it runs: a stock Arq worker holds it, its lease {ends} at the latest", cancel
+        return "running", f"it runs: a stock Arq worker holds it, its lease {ends} at the latest", "check"
     worker = fleet.find(lease.worker or "")
     if worker is None:
         sentence = f"its worker {lease.worker} has no record any more; its lease {ends}, then another claims it"
@@ -65,7 +65,15 @@ def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: 
         sentence = f"its worker {worker.id} is silent ({beat}); its lease {ends} unless it is renewed"
         return "worker_silent", sentence, "jobs workers"
     marked = ", and it is marked to be aborted" if mark.is_marked_for_abort else ""
-    return "running", f"it runs: its lease is held by worker {worker.id} ({beat}){marked}{failures(mark)}", cancel
+    known = f"{beat}{_last_ending(worker, now)}"
+    # Not `cancel`: that buries a job which may only have to wait for a lock that `check` would name.
+    return "running", f"it runs: its lease is held by worker {worker.id} ({known}){marked}{failures(mark)}", "check"
+
+
+def _last_ending(worker: WorkerRecord, now: datetime) -> str:
+    if worker.last_progress_at is None:
+        return ""
+    return f", last ended a job {span((now - worker.last_progress_at).total_seconds())} ago"
 
 
 def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said:

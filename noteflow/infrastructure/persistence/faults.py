@@ -39,6 +39,17 @@ _UNMIGRATED = frozenset({"42P01", "42703"})
 _TRANSIENT = frozenset({"57014", "25P03", READ_ONLY})
 
 
+_WORDS = {
+    "53100": "has no room left on its disk",
+    "53200": "is out of memory",
+    "53300": "has too many connections and takes no more",
+    "57P01": "was told to end this session",
+    "57P02": "ends its sessions after a crash",
+    "57P03": "is starting up, shutting down or recovering",
+    READ_ONLY: "is read-only",
+}
+"""What nobody at night knows by its number."""
+
 _CLOSED = ("connection is closed", "another operation is in progress", "the handler is closed")
 
 _CONNECTING = "while connecting to "
@@ -131,7 +142,7 @@ def _by_sqlstate(state: str, origin: BaseException, place: str) -> NoteflowError
     if state in _CONFLICTS:
         return ConcurrencyConflict(f"another transaction was in the way (SQLSTATE {state})")
     if state in _TRANSIENT or state[:2] in {"08", "53", "57"}:
-        return StorageUnavailable(f"PostgreSQL{place} cannot do this now (SQLSTATE {state})")
+        return StorageUnavailable(f"PostgreSQL{place} {_WORDS.get(state, 'cannot do this now')} (SQLSTATE {state})")
     if type(origin).__name__ == "InvalidCachedStatementError":
         return StorageUnavailable("the schema changed under a prepared statement")
     if state in _UNMIGRATED:

@@ -12,15 +12,16 @@ from rich.console import Console
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
+from worker.cli.jobs.output import console
 from worker.cli.jobs.stats import page
 from worker.inspection import pausing
 from worker.inspection.checks.finding import Verdict
-from worker.inspection.checks.fit import check_clocks
+from worker.inspection.checks.fit import check_clocks, check_workers
 from worker.inspection.choice import Choice
 from worker.inspection.listing import list_jobs
 from worker.inspection.loss import RedisLoss
 from worker.inspection.sources import RedisAway, Sources
-from worker.inspection.stats import read_stats
+from worker.inspection.stats import Stats, read_stats
 from worker.outbox.dispatching import dispatch_due
 from worker.outbox.epoch import notice_loss
 
@@ -148,6 +149,46 @@ async def test_an_emptied_redis_is_told_from_then_on_until_an_hour_after_a_relay
     await ground.redis.set("arq:outbox:mark", "the run id of another")
     told = (await read_stats(ground.sources)).redis_lost
     assert told == RedisLoss(True, None, jobs=3, left=3)
+
+
+async def test_a_worker_that_is_not_heard_of_is_missed_for_an_hour(ground: Ground) -> None:
+    await ground.worker()
+    await ground.worker("host:2:gone", age_s=240)
+    await ground.worker("host:3:silent", age_s=20)
+    await ground.redis.delete("arq:worker:host:2:gone")  # as it expires
+    stats = await read_stats(ground.sources)
+    assert (stats.workers.alive, stats.workers.ready, stats.workers.silent, stats.workers.gone) == (1, 1, 1, 1)
+    assert "1 of 1 worker ready" in shown(stats)
+    assert "1 silent   1 gone without a word 4 min" in shown(stats)
+    found = {each.subject: each for each in await check_workers(ground.sources)}
+    assert {found[subject].verdict for subject in ("workers silent", "workers gone")} == {Verdict.WARNING}
+    assert found["workers gone"].cure == "python -m worker jobs workers"
+
+    await ground.redis.zrem("arq:workers", "host:2:gone", "host:3:silent")
+    assert "without a word" not in shown(await read_stats(ground.sources))
+    assert [each.subject for each in await check_workers(ground.sources)] == ["workers"]
+
+
+def shown(stats: Stats) -> str:
+    screen = console(300)
+    with screen.capture() as written:
+        screen.print(page(stats, 300))
+    return written.get()
+
+
+async def test_what_silent_workers_hold_is_not_a_slot_of_the_living(ground: Ground) -> None:
+    await ground.worker("host:1:well")
+    await ground.worker("host:2:frozen", age_s=17)
+    jobs = await ground.enqueue_many(6)
+    for number, job_id in enumerate(jobs[:5]):
+        await ground.claim(job_id, "host:1:well:1" if number < 2 else "host:2:frozen:1")
+    stats = await read_stats(ground.sources)
+    (queue,) = stats.queues
+    assert (queue.running, queue.running_silent) == (5, 3)
+    assert "2 of 20 slots in use   3 jobs held by silent workers   1 silent" in shown(stats)
+
+    await ground.worker("host:2:frozen")
+    assert "5 of 40 slots in use\n" in shown(await read_stats(ground.sources))
 
 
 async def test_a_new_redis_has_lost_nothing(ground: Ground) -> None:

@@ -391,10 +391,10 @@ CASES = {
     "unknown function": Case(
         "unknown_function", unknown_function, ("knows its function ingest_segments",), "jobs work"
     ),
-    "running": Case("running", running, (f"held by worker {WORKER}", "last beat 4"), "jobs cancel"),
+    "running": Case("running", running, (f"held by worker {WORKER}", "last beat 4", "ended a job 4"), "check"),
     "worker silent": Case("worker_silent", worker_silent, ("silent", "last beat 20 s ago"), "jobs workers"),
     "worker lost": Case("worker_lost", worker_lost, ("no record any more", "another claims it"), "jobs workers"),
-    "stock worker": Case("running", held_by_stock_arq, ("a stock Arq worker",), "jobs cancel"),
+    "stock worker": Case("running", held_by_stock_arq, ("a stock Arq worker",), "check"),
     "operator": Case("operator", held_by_an_operator, ("an operator's command",), None),
     "lease over": Case("lease_over", lease_over, ("never ended", "due again"), None),
     "postgresql away": Case("postgresql_away", postgresql_away_for_workers, ("PostgreSQL is away: 1 worker",), "check"),
@@ -417,9 +417,9 @@ CASES = {
         "dead", dead_of_a_function_that_is_no_name, ("no worker knows the function ‹",), "jobs dead drop"
     ),
     "dead, no payload": Case("dead", dead_without_payload, ("had expired", "no payload is left"), "jobs dead drop"),
-    "running again": Case("running", running_again, ("2 attempts failed, the last with Conc", "and again"), "jobs can"),
+    "running again": Case("running", running_again, ("2 attempts failed, the last with Conc", "and again"), "check"),
     "running after a crash": Case(
-        "running", running_after_a_crash, ("1 worker died running it before (vm:7:ab).",), "jobs can"
+        "running", running_after_a_crash, ("1 worker died running it before (vm:7:ab).",), "check"
     ),
     "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
     "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),

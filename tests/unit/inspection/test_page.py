@@ -12,6 +12,7 @@ from tests.unit.ops.files import ROOT
 from worker.cli.jobs import create_jobs_app
 from worker.inspection.acted import Acted
 from worker.inspection.acts import Act
+from worker.inspection.blocking import Blocker
 from worker.inspection.checks import Finding
 from worker.inspection.depths import QueueDepth
 from worker.inspection.endings import EndingTold
@@ -37,6 +38,7 @@ MODELS: dict[str, Any] = {
     "… pauses[]": Pause,
     "… rates": Rates,
     "… meetings": Meetings,
+    "… blockers[]": Blocker,
     "… … freshest, stalest": MeetingFreshness,
     "ls, dead ls": Listing,
     "… rows[]": JobRow,

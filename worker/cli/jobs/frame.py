@@ -35,7 +35,7 @@ def ask(question: Callable[[Sources], Awaitable[T]]) -> T:
     try:
         return asyncio.run(asked())
     except (RedisAway, PostgresAway) as error:
-        typer.echo(f"jobs: {error}", err=True)
+        typer.echo(f"jobs: {error}\n  → python -m worker check", err=True)
         raise typer.Exit(EXIT_AWAY) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_OK) from None

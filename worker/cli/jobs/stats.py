@@ -12,6 +12,7 @@ from rich.text import Text
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import console, emit, end, readable, table
+from worker.inspection.blocking import Blocker
 from worker.inspection.depths import QueueDepth
 from worker.inspection.loss import RedisLoss
 from worker.inspection.records import MeetingFreshness
@@ -36,7 +37,8 @@ def page(found: Stats, width: int) -> RenderableType:
     """The page, also for `top`, in so many columns."""
     queues = _queue_lines(found.queues) if width < NARROW else _queues(found.queues)
     lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
-    return Group(_workers(found), *lost, Text(""), queues, Text(""), _rest(found))
+    blocked = [Text(_blocked(each), style="red") for each in found.blockers[:1]]
+    return Group(_workers(found), *lost, *blocked, Text(""), queues, Text(""), _rest(found))
 
 
 def _workers(found: Stats) -> Text:
@@ -46,10 +48,16 @@ def _workers(found: Stats) -> Text:
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
     # Not what the workers say: their records are as old as a beat, and the queues' claims are of this moment.
-    running = min(sum(depth.running for depth in found.queues), fleet.slots)
+    silent = sum(depth.running_silent for depth in found.queues)
+    running = min(sum(depth.running for depth in found.queues) - silent, fleet.slots)
     line.append(f"   {running} of {fleet.slots} slots in use")
+    if silent:
+        line.append(f"   {count(silent, 'job')} held by silent workers", style="red")
     if fleet.silent:
         line.append(f"   {fleet.silent} silent", style="red")
+    if fleet.gone and fleet.gone_s is not None:
+        gone = f"{fleet.gone:,} gone without a word{', the last' if fleet.gone > 1 else ''} {span(fleet.gone_s)} ago"
+        line.append(f"   {gone} → jobs workers", style="yellow")
     for excuse in fleet.excuses:
         line.append(f"   {readable(excuse)}", style="yellow")
     return line
@@ -66,6 +74,10 @@ def _lost(loss: RedisLoss, now: datetime | None) -> str:
     done = f"{jobs} of the outbox looked at again, {loss.left:,} still to be"
     others = "others are gone unless it kept them"
     return f"Redis was emptied, restarted or replaced {ago} ago: {done}; {others}"
+
+
+def _blocked(blocker: Blocker) -> str:
+    return f"PostgreSQL: {readable(blocker.sentence)} → python -m worker check"
 
 
 def _queues(depths: list[QueueDepth]) -> Table:

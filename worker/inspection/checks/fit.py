@@ -11,10 +11,11 @@ from noteflow.domain.errors import CodecError
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import deserialize
 from worker.inspection.checks.finding import Finding, error, ok, warning
-from worker.inspection.fleet import read_fleet
+from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.masking import masked_unreadable
 from worker.inspection.payloads import refusal_of
 from worker.inspection.sources import RedisAway, Sources
+from worker.inspection.words import span
 from worker.settings import Settings
 
 FAR_MS: Final = 1_000
@@ -37,6 +38,8 @@ async def check_clocks(sources: Sources) -> list[Finding]:
     """How far the clocks of Redis, PostgreSQL and this machine are apart; half a round trip is allowed for."""
 
     async def of_redis() -> float | None:
+        if sources.redis_problem is not None:
+            return None
         try:
             return float(await sources.now_ms())
         except RedisAway:
@@ -85,6 +88,7 @@ async def check_workers(sources: Sources) -> list[Finding]:
         excuses = sorted({excuse for worker in alive for excuse in worker.excuses})
         told = f"{ready} of {len(alive)} ready" + "".join(f"; {excuse}" for excuse in excuses)
         findings.append((ok if ready == len(alive) else warning)("workers", told))
+    findings += _missed(fleet)
     if len(versions := {worker.version for worker in alive}) > 1:
         findings.append(warning("worker versions", ", ".join(sorted(versions)), "finish the deploy"))
     findings += [
@@ -92,6 +96,19 @@ async def check_workers(sources: Sources) -> list[Finding]:
         for each in fleet.pauses
     ]
     return findings
+
+
+def _missed(fleet: Fleet) -> list[Finding]:
+    """Those that should be heard of: the living may all be ready, and too few."""
+    cure, told = "python -m worker jobs workers", []
+    silent = [worker for worker in fleet.workers if worker.silent]
+    if silent:
+        last = span(min(worker.beat_age_s for worker in silent))
+        told.append(warning("workers silent", f"{len(silent):,}, the last beat {last} ago", cure))
+    if fleet.gone_s is not None:
+        found = f"{fleet.forgotten:,} within the hour without a word, the last beat {span(fleet.gone_s)} ago"
+        told.append(warning("workers gone", found, cure))
+    return told
 
 
 async def check_payloads(sources: Sources, sample: int) -> list[Finding]:

@@ -8,8 +8,9 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from noteflow.domain.errors import Unavailable
-from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
+from noteflow.domain.errors import ConcurrencyConflict, Unavailable
+from noteflow.infrastructure.persistence.faults import translated
+from worker.inspection.checks.cures import START_POSTGRESQL, postgresql_cure
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import Sources
 from worker.migrations import known_revisions, newest_revision
@@ -22,7 +23,7 @@ async def check_postgresql(sources: Sources) -> list[Finding]:
     """Its version, migrations, latency, a write, and room for connections."""
     row = await sources.first(_SERVER)
     if row is None:
-        return [error("postgresql", sources.postgresql_problem or "no answer", _cure(sources.postgresql_error))]
+        return [error("postgresql", sources.postgresql_problem or "no answer", _cure(sources))]
     told = f"PostgreSQL {row.version}"
     return [
         ok("postgresql version", told) if row.number >= OLDEST else error("postgresql version", told, "14 or newer"),
@@ -33,11 +34,8 @@ async def check_postgresql(sources: Sources) -> list[Finding]:
     ]
 
 
-def _cure(failure: BaseException | None) -> str:
-    state = (sqlstate_of(failure) if failure else None) or ""
-    if state.startswith("28"):
-        return "mend the user and the password in DATABASE_URL"
-    return "create it, or mend DATABASE_URL" if state == "3D000" else "start it, or mend DATABASE_URL"
+def _cure(sources: Sources) -> str:
+    return postgresql_cure(sources.postgresql_failure) if sources.postgresql_failure else START_POSTGRESQL
 
 
 async def _migrations(sources: Sources) -> Finding:
@@ -76,6 +74,8 @@ async def _write(sources: Sources) -> Finding:
                     return error("postgresql write", "it is read-only", "point DATABASE_URL at the primary")
                 await connection.execute(text(_INSERT))
                 await connection.rollback()
+    except ConcurrencyConflict as conflict:
+        return error("postgresql write", str(conflict), "see postgresql locks")
     except (Unavailable, SQLAlchemyError) as failure:
         told = str(failure) if isinstance(failure, Unavailable) else type(failure).__name__
         return error("postgresql write", told, "see that the migrations were run and the user may write")

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, wants_credentials
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from worker.inspection.checks.cures import redis_cure
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import RedisAway, Sources
 
@@ -23,9 +24,7 @@ async def check_redis(sources: Sources) -> list[Finding]:
     try:
         info = await sources.answer(sources.redis.info())
     except RedisAway as away:
-        if wants_credentials(away.__cause__):
-            return [error(subject, str(away), "mend the user and the password in REDIS_URL")]
-        return [error(subject, str(away), "start it, or mend REDIS_URL")]
+        return [error(subject, str(away), redis_cure(away))]
     return [
         _version(info),
         _role(info),
@@ -110,7 +109,7 @@ async def _write(sources: Sources) -> Finding:
         written = await sources.redis.set(key, b"written", px=10_000)
         read = await sources.redis.execute_command("GETDEL", key)
     except ResponseError as failure:
-        return error("redis write", f"refused: {str(failure).split(' ', 1)[0]}")
+        return error("redis write", f"refused: {failure}")  # of our own key: there is nothing to hide
     except REDIS_FAILURES as failure:
         return error("redis write", type(failure).__name__)
     return (
