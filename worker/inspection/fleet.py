@@ -55,13 +55,15 @@ class WorkerRecord:
 class Fleet:
     """The workers that have a record, newest beat first, and the pauses.
 
-    `forgotten` counts those that had one within the hour and did not say goodbye; `gone` are their ids.
+    `forgotten` counts those that had one within the hour and did not say goodbye; `gone` are their ids. `redis` says
+    that Redis follows another server and takes no writes, so no beat either: who lives cannot be known there.
     """
 
     workers: list[WorkerRecord]
     forgotten: int
     gone: list[str]
     pauses: list[Pause]
+    redis: str | None = None
 
     @property
     def alive(self) -> list[WorkerRecord]:
@@ -93,7 +95,11 @@ async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
     async with sources.redis.pipeline(transaction=False) as pipe:
         pipe.zrevrange(keys.WORKERS, 0, MOST_WORKERS - 1, withscores=True)
         pipe.hgetall(keys.PAUSED)
-        known, paused = await sources.answer(pipe.execute())
+        pipe.info("replication")
+        known, paused, replication = await sources.answer(pipe.execute(raise_on_error=False))
+    for answer in (known, paused):
+        if isinstance(answer, Exception):
+            await sources.answer(_raised(answer))
     records: list[bytes | None] = []
     if known:
         records = await sources.answer(sources.redis.mget([keys.WORKER_PREFIX.encode() + name for name, _ in known]))
@@ -103,7 +109,18 @@ async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
         if record is not None
     ]
     gone = [name.decode("utf-8", "replace") for record, (name, _) in zip(records, known, strict=True) if record is None]
-    return Fleet(workers, len(gone), gone, read_pauses(paused))
+    return Fleet(workers, len(gone), gone, read_pauses(paused), _read_only(sources, replication))
+
+
+async def _raised(error: Exception) -> None:
+    raise error
+
+
+def _read_only(sources: Sources, replication: Any) -> str | None:
+    # Where INFO is not permitted, nobody can tell.
+    if not isinstance(replication, dict) or replication.get("slave_read_only") != 1:
+        return None
+    return f"Redis at {sources.redis_address} is a read-only replica"
 
 
 def _worker(record: dict[str, Any], beat_ms: float, now_ms: int) -> WorkerRecord:

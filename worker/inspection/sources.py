@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
-from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, reason_of
 from worker.inspection.ids import stored
 from worker.settings import Settings
 
@@ -82,7 +82,7 @@ class Sources:
         try:
             return await asked
         except REDIS_FAILURES as error:
-            self.redis_problem = f"Redis at {self.redis_address} does not answer ({type(error).__name__})"
+            self.redis_problem = f"Redis at {self.redis_address} {reason_of(error)}"
             raise RedisAway(self.redis_problem) from error
 
     async def now_ms(self) -> int:

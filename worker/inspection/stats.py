@@ -31,7 +31,10 @@ class FleetSummary:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Everything at a glance. What only PostgreSQL knows is None while it is away; `postgresql` then says why."""
+    """Everything at a glance. What only PostgreSQL knows is None while it is away; `postgresql` then says why.
+
+    `redis` says that Redis takes no writes: which workers live cannot be known then, and nothing runs.
+    """
 
     at: datetime | None
     queues: list[QueueDepth]
@@ -43,6 +46,7 @@ class Stats:
     rates: Rates | None
     meetings: Meetings | None
     postgresql: str | None
+    redis: str | None = None
 
 
 async def read_stats(sources: Sources) -> Stats:
@@ -66,6 +70,7 @@ async def read_stats(sources: Sources) -> Stats:
         rates=rates,
         meetings=meetings,
         postgresql=sources.postgresql_problem,
+        redis=fleet.redis,
     )
 
 

@@ -47,6 +47,14 @@ def why(facts: JobFacts, fleet: Fleet | None, *, now: datetime | None = None) ->
     raise AssertionError("the last rule always speaks")
 
 
+def _read_only(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, _now: datetime) -> Said | None:
+    if fleet is None or fleet.redis is None or mark is None:
+        return None
+    if not (mark.lease or mark.place or mark.has_payload or (facts.outbox and facts.outbox.state != "parked")):
+        return None
+    return "redis_read_only", f"{fleet.redis}: no worker can claim or end anything there", "check"
+
+
 def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: datetime) -> Said | None:
     if mark is None or mark.lease is None or fleet is None:
         return None
@@ -93,5 +101,6 @@ def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _running, queued, half_lost, parked, asked_for, buried, applied, missing_in_redis, aborted, kept_result, _unknown,
+    _read_only, _running, queued, half_lost, parked, asked_for, buried, applied, missing_in_redis, aborted, kept_result,
+    _unknown,
 )  # fmt: skip

@@ -39,7 +39,7 @@ def unavailable(error: BaseException, address: str) -> QueueUnavailable:
     To be raised from `without_arguments(error)`.
     """
     return QueueUnavailable(
-        f"Redis at {address} {_reason(error)}: whether the jobs were enqueued is not known, repeating is safe"
+        f"Redis at {address} {reason_of(error)}: whether the jobs were enqueued is not known, repeating is safe"
     )
 
 
@@ -54,7 +54,8 @@ def without_arguments(error: BaseException) -> BaseException:
     return ResponseError(command) if quoted else error
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """What ails a Redis that fails so, as the rest of a sentence that begins with its name."""
     cause: BaseException | None = error
     while cause is not None:  # redis-py wraps what it meets while connecting
         if code := _code(cause):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from rich.console import Console
 
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
+from worker.cli.jobs.stats import page
 from worker.inspection import pausing
 from worker.inspection.checks.finding import Verdict
-from worker.inspection.checks.fit import check_clocks
+from worker.inspection.checks.fit import check_clocks, check_workers
 from worker.inspection.choice import Choice
 from worker.inspection.listing import list_jobs
 from worker.inspection.loss import RedisLoss
@@ -108,6 +111,22 @@ async def test_without_redis_it_says_which_redis_does_not_answer(ground: Ground)
     await ground.take_redis_away()
     with pytest.raises(RedisAway, match=r"Redis at 127\.0\.0\.1:1 does not answer"):
         await read_stats(ground.sources)
+
+
+async def test_a_read_only_redis_is_named_and_nobody_is_called_dead_or_unreachable_for_it(ground: Ground) -> None:
+    await ground.worker(age_s=20)
+    await pausing.pause(ground.sources, "queue", "arq:queue", reason="quiet", actor="ada")
+    await ground.redis.replicaof("127.0.0.1", "1")
+    stats = await read_stats(ground.sources)
+    assert str(stats.redis).endswith("is a read-only replica")
+    written = io.StringIO()
+    Console(file=written, width=200).print(page(stats, 200))
+    assert "which workers live cannot be known" in written.getvalue()
+    assert "no worker is alive" not in written.getvalue()
+    workers = (await check_workers(ground.sources))[0]
+    assert "cannot be known" in workers.found
+    with pytest.raises(RedisAway, match=r"is a read-only replica$"):
+        await pausing.resume(ground.sources, "queue", "arq:queue", actor="ada")
 
 
 async def test_a_pause_and_its_queue_are_shown_though_nobody_serves_it(ground: Ground) -> None:

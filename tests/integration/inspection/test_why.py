@@ -126,6 +126,13 @@ async def running(ground: Ground) -> str:
     return job_id
 
 
+async def in_a_read_only_redis(ground: Ground) -> str:
+    job_id = await paused_queue(ground)
+    await ground.worker(age_s=20)
+    await ground.redis.replicaof("127.0.0.1", "1")
+    return job_id
+
+
 async def worker_silent(ground: Ground) -> str:
     await ground.worker(age_s=20)
     job_id = await ground.enqueue()
@@ -392,6 +399,9 @@ CASES = {
         "unknown_function", unknown_function, ("knows its function ingest_segments",), "jobs work"
     ),
     "running": Case("running", running, (f"held by worker {WORKER}", "last beat 4"), "jobs cancel"),
+    "read-only redis": Case(
+        "redis_read_only", in_a_read_only_redis, ("is a read-only replica", "no worker can"), "check"
+    ),
     "worker silent": Case("worker_silent", worker_silent, ("silent", "last beat 20 s ago"), "jobs workers"),
     "worker lost": Case("worker_lost", worker_lost, ("no record any more", "another claims it"), "jobs workers"),
     "stock worker": Case("running", held_by_stock_arq, ("a stock Arq worker",), "jobs cancel"),

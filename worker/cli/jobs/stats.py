@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.jobs.frame import ask
+from worker.cli.jobs.frame import EXIT_AWAY, ask
 from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import console, emit, end, readable, table
 from worker.inspection.depths import QueueDepth
@@ -30,6 +31,8 @@ def stats(json: Json = False) -> None:
         screen = console(120)
         screen.print(page(found, screen.width))
     end(None, found.postgresql)
+    if found.redis is not None:
+        raise typer.Exit(EXIT_AWAY)
 
 
 def page(found: Stats, width: int) -> RenderableType:
@@ -43,6 +46,11 @@ def _workers(found: Stats) -> Text:
     fleet = found.workers
     line = Text(at(found.at), style="bold")
     line.append("   ")
+    if found.redis is not None:
+        told = (
+            f"{readable(found.redis)}: nothing runs, and which workers live cannot be known  → python -m worker check"
+        )
+        return line.append(told, style="red")
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
     # Not what the workers say: their records are as old as a beat, and the queues' claims are of this moment.
