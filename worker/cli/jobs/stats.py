@@ -47,10 +47,8 @@ def _workers(found: Stats) -> Text:
     line = Text(at(found.at), style="bold")
     line.append("   ")
     if found.redis is not None:
-        told = (
-            f"{readable(found.redis)}: nothing runs, and which workers live cannot be known  → python -m worker check"
-        )
-        return line.append(told, style="red")
+        line.append(f"{readable(found.redis)}: nothing runs, and which workers live cannot be known", style="red")
+        return line.append("\n  → python -m worker check", style="cyan")
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
     # Not what the workers say: their records are as old as a beat, and the queues' claims are of this moment.
