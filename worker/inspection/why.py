@@ -13,7 +13,7 @@ from typing import Final
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
-from worker.inspection.why_ended import aborted, applied, buried, kept_result
+from worker.inspection.why_ended import aborted, applied, buried, dropped, kept_result
 from worker.inspection.why_queued import failures, half_lost, queued
 from worker.inspection.why_stored import asked_for, missing_in_redis, parked
 from worker.inspection.words import at, since, span
@@ -101,6 +101,6 @@ def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _read_only, _running, queued, half_lost, parked, asked_for, buried, applied, missing_in_redis, aborted, kept_result,
-    _unknown,
+    _read_only, _running, queued, half_lost, parked, asked_for, buried, applied, missing_in_redis, dropped, aborted,
+    kept_result, _unknown,
 )  # fmt: skip

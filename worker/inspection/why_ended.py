@@ -51,6 +51,18 @@ def applied(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now:
     return row.outcome, sentence, None
 
 
+def dropped(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
+    """Somebody removed it, and nothing has been heard of it since."""
+    act = next((each for each in facts.acts if each.act == "drop"), None)
+    if act is None or act is not facts.acts[0]:
+        return None
+    ended = mark.result.finished_at if mark and mark.result else None
+    if ended is not None and act.at is not None and ended > act.at:
+        return None
+    note = f": {act.note}" if act.note else ""
+    return "dropped", f"it was dropped by {act.actor} at {since(act.at, now)} and will not run{note}", None
+
+
 def aborted(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
     """It was cancelled while it ran."""
     if mark is None or mark.result is None or mark.result.error != "CancelledError":

@@ -296,6 +296,22 @@ async def dropped(ground: Ground) -> str:
     return "job-1"
 
 
+async def dropped_while_parked(ground: Ground) -> str:
+    job_id = await parked(ground)
+    now_ms = int(time.time() * 1000)
+    parking = {"t": 1, "f": "change_meeting_state", "a": [], "k": {}, "et": now_ms, "s": True, "st": now_ms,
+               "r": {"outcome": "parked"}, "ft": now_ms, "q": "arq:queue", "id": job_id}  # fmt: skip
+    await ground.redis.set(f"arq:result:{job_id}", serialize(parking))
+    assert (await Steering(ground.sources, "ada", "of no use").act(Verb.DROP, job_id)).done
+    return job_id
+
+
+async def dropped_while_it_waited(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    assert (await Steering(ground.sources, "ada").act(Verb.DROP, job_id)).done
+    return job_id
+
+
 async def cancelled(ground: Ground) -> str:
     job_id = await ground.enqueue()
     assert (await Steering(ground.sources, "ada", "wrong tenant").act(Verb.CANCEL, job_id)).done
@@ -434,6 +450,8 @@ CASES = {
     "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
     "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),
     "dropped": Case("dropped", dropped, ("was dropped by ada",), "jobs dead show"),
+    "dropped, parked": Case("dropped", dropped_while_parked, ("dropped by ada at", "will not run: of no use"), None),
+    "dropped, waiting": Case("dropped", dropped_while_it_waited, ("dropped by ada at", "will not run."), None),
     "cancelled": Case("dead", cancelled, ("because cancelled by ada: wrong tenant",), "jobs dead replay"),
     "applied": Case(
         "applied", applied, ("was applied at", WORKER, "in attempt 2 of its last claim", "2 s after"), None
