@@ -12,7 +12,7 @@ from worker.inspection.loss import RedisLoss, read_loss
 from worker.inspection.meeting import read_meeting
 from worker.outbox.dispatching import dispatch_due
 from worker.outbox.epoch import notice_loss
-from worker.reconcile import Report, examine
+from worker.reconcile import Report, examine, repair
 
 
 async def emptied(ground: Ground) -> None:
@@ -46,6 +46,15 @@ async def test_reconcile_says_that_it_cannot_count_what_only_an_emptied_redis_ha
     told = verdict_on(await reconciled(ground))
     assert told.startswith("Nothing that PostgreSQL knows of is missing. Redis was emptied, restarted or replaced at ")
     assert "cannot be counted" in told
+
+
+async def test_what_was_repaired_by_hand_before_a_relay_noticed_is_no_less_lost(ground: Ground) -> None:
+    await emptied(ground)
+    await repair(ground.sources.engine, ground.redis, await reconciled(ground))
+    await ground.sql("UPDATE outbox SET due_at = now() - interval '1 s'")  # no relay has a reason to doubt it any more
+    await noticed(ground)
+    told = verdict_on(await reconciled(ground))
+    assert told.startswith("Nothing that PostgreSQL knows of is missing. Redis was emptied, restarted or replaced at ")
 
 
 async def test_a_meeting_that_was_open_when_redis_was_emptied_says_so(ground: Ground) -> None:
