@@ -21,6 +21,7 @@ from worker.inspection.why import Why, why
 from worker.outbox.epoch import notice_loss
 
 UNREADABLE = "the body cannot be read: neither JSON, msgpack nor a pickle: begins with byte 00"
+NEWER = "_version: 1 is the newest this worker knows; upgrade the workers, then replay the job"
 MALFORMED = "et: the time of enqueueing must be in unix milliseconds"
 
 
@@ -248,6 +249,15 @@ async def dead_and_malformed(ground: Ground) -> str:
     return await buried_with(ground, body, f"malformed, {MALFORMED}")
 
 
+async def dead_of_a_newer_version(ground: Ground) -> str:
+    body = serialize(ground.payload(k={"_version": 2}))
+    return await buried_with(ground, body, f"refused: {NEWER}")
+
+
+async def dead_of_a_version_known_by_now(ground: Ground) -> str:
+    return await buried_with(ground, serialize(ground.payload()), f"refused: {NEWER}")
+
+
 async def dead_of_an_unknown_function(ground: Ground) -> str:
     return await buried_with(ground, serialize(ground.payload(f="later")), "no worker knows the function 'later'")
 
@@ -432,7 +442,16 @@ CASES = {
     "asked for": Case("outbox", asked_for, ("is not in Redis yet", "within seconds"), "jobs workers"),
     "asked for, no worker": Case("outbox", asked_for_without_workers, ("no worker is alive",), "run"),
     "missing": Case("missing", missing, ("is not there any more",), "jobs retry"),
-    "dead in redis": Case("dead", dead_in_redis, ("because refused: segment 0 differs",), "jobs dead replay"),
+    "dead in redis": Case(
+        "dead",
+        dead_in_redis,
+        ("because refused: segment 0 differs; a replay helps only",),
+        "jobs dead replay --edit",
+    ),
+    "dead, newer": Case("dead", dead_of_a_newer_version, ("then replay the job; until then it",), "jobs workers"),
+    "dead, known by now": Case(
+        "dead", dead_of_a_version_known_by_now, ("this version knows it",), "jobs dead replay job-1"
+    ),
     "dead of a foreign error": Case("dead", dead_of_a_foreign_error, ("because ValueError",), "jobs dead replay"),
     "dead, unreadable": Case("dead", dead_and_unreadable, (UNREADABLE, "a replay does not help"), "jobs dead drop"),
     "dead, malformed": Case("dead", dead_and_malformed, (MALFORMED, "mended first"), "jobs dead replay --edit"),
