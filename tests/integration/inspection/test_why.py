@@ -184,6 +184,12 @@ async def abort_marked(ground: Ground) -> str:
     return job_id
 
 
+async def abort_marked_long_before_it_is_due(ground: Ground) -> str:
+    job_id = await deferred(ground)
+    await ground.redis.zadd("arq:abort", {job_id: 1})
+    return job_id
+
+
 async def payload_missing(ground: Ground) -> str:
     await ground.worker()
     job_id = await ground.enqueue()
@@ -436,6 +442,9 @@ CASES = {
     "postgresql away": Case("postgresql_away", postgresql_away_for_workers, ("PostgreSQL is away: 1 worker",), "check"),
     "stopping": Case("not_ready", workers_stopping, ("no worker of arq:queue is ready: stopping",), "jobs workers"),
     "abort marked": Case("abort_marked", abort_marked, ("the next claim ends it",), None),
+    "abort marked, deferred": Case(
+        "abort_marked", abort_marked_long_before_it_is_due, ("in 1 h", "at once"), "jobs retry"
+    ),
     "payload missing": Case("payload_missing", payload_missing, ("payload is gone",), "jobs drop"),
     "half lost": Case("half_lost", half_lost, ("stands in no queue",), "jobs retry"),
     "parked": Case("parked", parked, ("parked since", "state change 2 of meeting", "in 15 min"), "jobs meeting"),
