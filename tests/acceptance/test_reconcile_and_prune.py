@@ -109,15 +109,15 @@ async def test_the_json_of_a_reconciliation_has_stable_names(run: Run, stage: St
     assert "Missing: 1 numbered batch." in shown.stdout
 
 
-@pytest.mark.parametrize("words", [("reconcile",), ("prune",)])
+@pytest.mark.parametrize(("word", "code"), [("reconcile", 3), ("prune", 1)])
 async def test_without_a_server_nothing_is_said_to_be_sound_and_nothing_is_deleted(
-    words: tuple[str, ...], run: Run, stage: Stage, met: UUID
+    word: str, code: int, run: Run, stage: Stage, met: UUID
 ) -> None:
     await old_entry(stage, batch(met, 0), "old")
     for variables in ({"REDIS_URL": AWAY}, {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:1/noteflow"}):
-        answer = await run(*words, **variables)
-        assert answer.returncode == 1
-        assert answer.stderr.startswith(f"{words[0]}: ")
+        answer = await run(word, **variables)
+        assert answer.returncode == code
+        assert answer.stderr.startswith(f"{word}: ")
         assert "hunter2" not in answer.stderr
     assert await stage.ledger() == {"old": "applied"}
 

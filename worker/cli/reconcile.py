@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from noteflow.domain.errors import Unavailable
+from worker.cli.jobs.frame import EXIT_AWAY
 from worker.cli.jobs.options import Json, moment_of
 from worker.cli.jobs.output import COLOURS, console, emit, readable, table
 from worker.cli.reading import read_settings
@@ -23,7 +24,6 @@ from worker.inspection.words import count
 from worker.reconcile import BatchFinding, JobState, Report, examine, repair
 from worker.settings import Settings
 
-EXIT_AWAY = 1
 EXIT_GAPS = 4
 MOST_SHOWN = 50
 MOST_NUMBERS = 20
@@ -38,7 +38,7 @@ def reconcile(
 ) -> None:
     """Say what became of every job: applied, waiting, running, parked, dead, missing or doubled.
 
-    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 1 if a server is away.
+    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 3 if a server is away.
     """
     settings = read_settings()
     began = moment_of(since)
