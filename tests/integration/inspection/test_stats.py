@@ -133,6 +133,10 @@ async def test_a_pause_and_its_queue_are_shown_though_nobody_serves_it(ground: G
     await pausing.pause(ground.sources, "queue", "other", reason="quiet", actor="ada")
     stats = await read_stats(ground.sources)
     assert [(queue.queue, queue.paused) for queue in stats.queues] == [("arq:queue", None), ("other", "quiet")]
+    for width in (80, 200):
+        written = io.StringIO()
+        Console(file=written, width=width).print(page(stats, width))
+        assert "paused: quiet (by ada)" in written.getvalue()
 
 
 async def test_an_emptied_redis_is_told_from_then_on_until_an_hour_after_a_relay_has_noticed(ground: Ground) -> None:

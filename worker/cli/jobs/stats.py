@@ -15,6 +15,7 @@ from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import console, emit, end, readable, table
 from worker.inspection.depths import QueueDepth
 from worker.inspection.loss import RedisLoss
+from worker.inspection.pauses import Pause
 from worker.inspection.records import MeetingFreshness
 from worker.inspection.stats import Stats, read_stats
 from worker.inspection.words import at, count, span
@@ -37,7 +38,8 @@ def stats(json: Json = False) -> None:
 
 def page(found: Stats, width: int) -> RenderableType:
     """The page, also for `top`, in so many columns."""
-    queues = _queue_lines(found.queues) if width < NARROW else _queues(found.queues)
+    paused = _paused(found.pauses)
+    queues = _queue_lines(found.queues, paused) if width < NARROW else _queues(found.queues, paused)
     lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
     return Group(_workers(found), *lost, Text(""), queues, Text(""), _rest(found))
 
@@ -73,7 +75,16 @@ def _lost(loss: RedisLoss, now: datetime | None) -> str:
     return f"Redis was emptied, restarted or replaced {ago} ago: {done}; others may be gone"
 
 
-def _queues(depths: list[QueueDepth]) -> Table:
+def _paused(pauses: list[Pause]) -> dict[str, str]:
+    """Why each paused queue is paused, and by whom."""
+    return {each.name: readable(f"paused: {_reason(each)}") for each in pauses if each.scope == "queue"}
+
+
+def _reason(pause: Pause) -> str:
+    return pause.reason + (f" (by {pause.actor})" if pause.actor else "")
+
+
+def _queues(depths: list[QueueDepth], paused: dict[str, str]) -> Table:
     names = ("queue", "waiting", "due", "deferred", "running", "parked", "dead", "oldest due", "")
     made = table(*names, numbers=names[1:8])
     for depth in depths:
@@ -87,20 +98,20 @@ def _queues(depths: list[QueueDepth]) -> Table:
             Text(_number(depth.parked), style="yellow" if depth.parked else ""),
             Text(_number(depth.dead), style="red" if depth.dead else ""),
             "–" if depth.oldest_due_s is None else span(depth.oldest_due_s),
-            Text(f"paused: {readable(depth.paused)}", style="yellow") if depth.paused is not None else "",
+            Text(paused.get(depth.queue, ""), style="yellow"),
         )
     return made
 
 
-def _queue_lines(depths: list[QueueDepth]) -> Text:
+def _queue_lines(depths: list[QueueDepth], paused: dict[str, str]) -> Text:
     told = Text()
     for depth in depths:
         told.append(f"{readable(depth.queue)}\n", style="bold")
         oldest = "" if depth.oldest_due_s is None else f", the oldest for {span(depth.oldest_due_s)}"
         told.append(f"  waiting {depth.waiting:,}: due {depth.due:,}{oldest}; deferred {depth.deferred:,}\n")
         told.append(f"  running {depth.running:,}  parked {_number(depth.parked)}  dead {_number(depth.dead)}\n")
-        if depth.paused is not None:
-            told.append(f"  paused: {readable(depth.paused)}\n", style="yellow")
+        if depth.queue in paused:
+            told.append(f"  {paused[depth.queue]}\n", style="yellow")
     told.rstrip()
     return told
 
@@ -109,8 +120,7 @@ def _rest(found: Stats) -> Table:
     made = Table.grid(padding=(0, 2))
     for pause in found.pauses:
         if pause.scope == "kind":
-            told = f"{pause.name}: {pause.reason}" + (f" (by {pause.actor})" if pause.actor else "")
-            made.add_row("paused kind", Text(readable(told), style="yellow"))
+            made.add_row("paused kind", Text(readable(f"{pause.name}: {_reason(pause)}"), style="yellow"))
     if (rates := found.rates) is not None:
         made.add_row(f"last {rates.window_s} s", f"{rates.per_s:,.1f} jobs/s   {_counted(rates.by_kind)}")
         took = "" if rates.median_s is None or rates.slowest_s is None else (
