@@ -92,7 +92,7 @@ def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now:
 
 def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:
     missing = []
-    if facts.postgresql is not None:
+    if facts.postgresql is not None and code != "postgresql_away":
         missing.append("PostgreSQL is away")
     if facts.redis is not None and code != "unknown":
         missing.append("Redis is away")

@@ -521,3 +521,11 @@ def test_every_code_is_in_the_documentation() -> None:
 
 async def ask(ground: Ground, job_id: str) -> Why:
     return why(*await read_job(ground.sources, job_id))
+
+
+async def test_that_postgresql_is_away_is_said_once(ground: Ground) -> None:
+    job_id = await postgresql_away_for_workers(ground)
+    await ground.take_postgresql_away()
+    answer = await ask(ground, job_id)
+    assert answer.code == "postgresql_away"
+    assert answer.sentence.count("PostgreSQL is away") == 1
