@@ -138,6 +138,13 @@ def test_dead_letters_are_found_replayed_and_dropped_by_meeting_kind_error_and_t
     assert {each["job_id"] for each in jobs.json("dead", "replay", "--since", "1d", "--yes")} == left
 
 
+def test_who_drops_a_dead_letter_again_hears_that_it_was_put_aside_already(jobs: JobsConsole) -> None:
+    jobs.arrange(lambda ground: ground.store_letter("one"))
+    assert "put aside" in jobs.run("dead", "drop", "one").stdout
+    again = jobs.run("dead", "drop", "one")
+    assert (again.exit_code, "its letter was put aside already" in again.stdout) == (1, True)
+
+
 def test_waiting_jobs_are_found_by_the_time_since_which_they_wait(jobs: JobsConsole) -> None:
     async def arranged(ground: Ground) -> str:
         old, new = await ground.enqueue_many(2)

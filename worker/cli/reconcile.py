@@ -14,15 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from noteflow.domain.errors import Unavailable
+from worker.cli.jobs.frame import EXIT_AWAY
 from worker.cli.jobs.options import Json, moment_of
 from worker.cli.jobs.output import COLOURS, console, emit, readable, table
 from worker.cli.reading import read_settings
+from worker.inspection.loss import read_loss, uncounted
 from worker.inspection.sources import open_sources
 from worker.inspection.words import count
 from worker.reconcile import BatchFinding, JobState, Report, examine, repair
 from worker.settings import Settings
 
-EXIT_AWAY = 1
 EXIT_GAPS = 4
 MOST_SHOWN = 50
 MOST_NUMBERS = 20
@@ -37,7 +38,7 @@ def reconcile(
 ) -> None:
     """Say what became of every job: applied, waiting, running, parked, dead, missing or doubled.
 
-    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 1 if a server is away.
+    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 3 if a server is away.
     """
     settings = read_settings()
     began = moment_of(since)
@@ -58,10 +59,11 @@ async def _reconcile(settings: Settings, meeting: UUID | None, since: datetime, 
     async with open_sources(settings) as sources:
         ask = (sources.engine, sources.redis, settings.queue_name)
         report = await examine(*ask, since=since, meeting_id=meeting)
-        if not mend:
-            return report
-        repaired = await repair(sources.engine, sources.redis, report)
-        return replace(await examine(*ask, since=since, meeting_id=meeting), repaired=repaired)
+        repaired: Sequence[str] = ()
+        if mend:
+            repaired = await repair(sources.engine, sources.redis, report)
+            report = await examine(*ask, since=since, meeting_id=meeting)
+        return replace(report, repaired=repaired, redis_lost=await read_loss(sources))
 
 
 def _show(report: Report) -> None:
@@ -82,7 +84,7 @@ def _show(report: Report) -> None:
         out.print(_batches(report.batches[:MOST_SHOWN]))
     for sentence in report.not_examined:
         out.print(f"\nnot examined: {sentence}", soft_wrap=True)
-    out.print(f"\n{_verdict(report)}", soft_wrap=True)
+    out.print(f"\n{verdict_on(report)}", soft_wrap=True)
 
 
 def _batches(findings: Sequence[BatchFinding]) -> Table:
@@ -102,10 +104,13 @@ def _coloured(state: JobState) -> Text:
     return Text(state.value, style=_COLOURS.get(state, ""))
 
 
-def _verdict(report: Report) -> str:
+def verdict_on(report: Report) -> str:
+    """Whether anything is missing, in one line."""
     repaired = f"Enqueued again: {count(len(report.repaired), 'job')}. " if report.repaired else ""
+    lost = f" {uncounted(report.redis_lost, report.examined_at)}." if report.redis_lost else ""
     if not report.has_gaps:
-        return f"{repaired}Nothing is missing."
+        known = "Nothing that PostgreSQL knows of is missing." if report.redis_lost else "Nothing is missing."
+        return f"{repaired}{known}{lost}"
     missing, batches = report.counts[JobState.MISSING], sum(len(each.missing) for each in report.batches)
     cure = any(job.repairable for job in report.jobs)
     advice = " Say it again with --repair, or let a worker run: its relay does the same." if cure else ""
@@ -114,4 +119,4 @@ def _verdict(report: Report) -> str:
         for number, nouns in ((missing, ("job",)), (batches, ("numbered batch", "numbered batches")))
         if number
     )
-    return f"{repaired}Missing: {what}.{advice}"
+    return f"{repaired}Missing: {what}.{advice}{lost}"

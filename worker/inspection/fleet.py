@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.unavailable import address_of
 from worker.inspection.pauses import Pause, read_pauses
 from worker.inspection.sources import Sources, moment
 
@@ -56,7 +57,8 @@ class Fleet:
     """The workers that have a record, newest beat first, and the pauses.
 
     `forgotten` counts those that had one within the hour and did not say goodbye; `gone` are their ids, and
-    the last beat of the last of them is `gone_s` ago.
+    the last beat of the last of them is `gone_s` ago. `redis` says that Redis follows another server and takes no
+    writes, so no beat either: who lives cannot be known there.
     """
 
     workers: list[WorkerRecord]
@@ -64,6 +66,7 @@ class Fleet:
     gone: list[str]
     gone_s: float | None
     pauses: list[Pause]
+    redis: str | None = None
 
     @property
     def alive(self) -> list[WorkerRecord]:
@@ -95,7 +98,11 @@ async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
     async with sources.redis.pipeline(transaction=False) as pipe:
         pipe.zrevrange(keys.WORKERS, 0, MOST_WORKERS - 1, withscores=True)
         pipe.hgetall(keys.PAUSED)
-        known, paused = await sources.answer(pipe.execute())
+        pipe.info("replication")
+        known, paused, replication = await sources.answer(pipe.execute(raise_on_error=False))
+    for answer in (known, paused):
+        if isinstance(answer, Exception):
+            await sources.answer(_raised(answer))
     records: list[bytes | None] = []
     if known:
         records = await sources.answer(sources.redis.mget([keys.WORKER_PREFIX.encode() + name for name, _ in known]))
@@ -106,7 +113,19 @@ async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
     ]
     lost = [told for record, told in zip(records, known, strict=True) if record is None]
     gone_s = max(0.0, (now_ms - lost[0][1]) / 1000) if lost else None
-    return Fleet(workers, len(lost), [name.decode("utf-8", "replace") for name, _ in lost], gone_s, read_pauses(paused))
+    gone = [name.decode("utf-8", "replace") for name, _ in lost]
+    return Fleet(workers, len(gone), gone, gone_s, read_pauses(paused), _read_only(sources, replication))
+
+
+async def _raised(error: Exception) -> None:
+    raise error
+
+
+def _read_only(sources: Sources, replication: Any) -> str | None:
+    # Where INFO is not permitted, nobody can tell.
+    if not isinstance(replication, dict) or replication.get("slave_read_only") != 1:
+        return None
+    return f"Redis at {address_of(sources.redis)} is a read-only replica"
 
 
 def _worker(record: dict[str, Any], beat_ms: float, now_ms: int) -> WorkerRecord:

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from noteflow.infrastructure.queue import keys
-from worker.inspection.records import StoredCounts
+from worker.inspection.records import StoredCounts, read_counts
 from worker.inspection.sources import Sources, moment
+from worker.inspection.words import since
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,20 @@ class RedisLoss:
     noticed_at: datetime | None
     jobs: int
     left: int
+
+
+async def read_loss(sources: Sources) -> RedisLoss | None:
+    """What of Redis's data was lost within the hour, as far as anybody can tell. Raises RedisAway."""
+    return loss_in(await read_mark(sources), await read_counts(sources))
+
+
+def uncounted(loss: RedisLoss, now: datetime) -> str:
+    """What nobody can tell after that loss, in one sentence."""
+    if loss.noticed_at is not None:
+        what = f"Redis was emptied, restarted or replaced at {since(loss.noticed_at, now)}"
+    else:
+        what = f"Redis {'was restarted, or is another' if loss.restarted else 'was emptied'}"
+    return f"{what}; jobs enqueued straight into it before then cannot be counted: only their producers can repeat them"
 
 
 async def read_mark(sources: Sources) -> Mark:

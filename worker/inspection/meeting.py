@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from noteflow.domain.value_objects import MeetingState
 from noteflow.infrastructure.queue import keys
 from worker.inspection.choice import Choice, JobState
 from worker.inspection.listing import JobRow, list_jobs
+from worker.inspection.loss import RedisLoss, read_loss
 from worker.inspection.queued import QUEUE_STATES
 from worker.inspection.sources import RedisAway, Sources
 
@@ -77,6 +79,7 @@ class MeetingView:
     stopped: str | None
     redis: str | None
     postgresql: str | None
+    redis_lost: RedisLoss | None = None
 
 
 async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> MeetingView:
@@ -86,6 +89,7 @@ async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> Meet
     last = await sources.first(_LAST, id=meeting_id)
     done = await sources.rows(_DONE, id=meeting_id)
     listing = await list_jobs(sources, Choice(meeting_id=meeting_id), limit=MOST_JOBS, look=look)
+    history = await _history(sources, meeting_id)
     return MeetingView(
         meeting_id=meeting_id,
         state=row.state if row else None,
@@ -94,7 +98,7 @@ async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> Meet
         created_at=row.created_at if row else None,
         started_at=row.started_at if row else None,
         ended_at=row.ended_at if row else None,
-        history=await _history(sources, meeting_id),
+        history=history,
         batches=await _batches(sources, meeting_id, row.expected_batches if row else None, listing.rows),
         segments=spoken.number if spoken else None,
         late_segments=spoken.late if spoken else None,
@@ -107,7 +111,24 @@ async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> Meet
         stopped=listing.stopped,
         redis=sources.redis_problem,
         postgresql=sources.postgresql_problem,
+        redis_lost=await _lost(sources, row.created_at if row else None, history),
     )
+
+
+async def _lost(sources: Sources, created_at: datetime | None, history: list[Move]) -> RedisLoss | None:
+    """The loss of Redis's data, if the meeting was open then."""
+    try:
+        loss = await read_loss(sources) if sources.redis_problem is None else None
+    except RedisAway:
+        return None
+    if loss is None:
+        return None
+    completed_at = next((move.at for move in history if move.to_state == MeetingState.COMPLETED), None)
+    if loss.noticed_at is None:
+        return loss if completed_at is None else None
+    began_later = created_at is not None and created_at > loss.noticed_at
+    ended_before = completed_at is not None and completed_at < loss.noticed_at
+    return None if began_later or ended_before else loss
 
 
 async def _history(sources: Sources, meeting_id: UUID) -> list[Move]:

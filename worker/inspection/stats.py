@@ -37,7 +37,10 @@ class FleetSummary:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Everything at a glance. What only PostgreSQL knows is None while it is away; `postgresql` then says why."""
+    """Everything at a glance. What only PostgreSQL knows is None while it is away; `postgresql` then says why.
+
+    `redis` says that Redis takes no writes: which workers live cannot be known then, and nothing runs.
+    """
 
     at: datetime | None
     queues: list[QueueDepth]
@@ -50,6 +53,7 @@ class Stats:
     meetings: Meetings | None
     blockers: list[Blocker]
     postgresql: str | None
+    redis: str | None = None
 
 
 async def read_stats(sources: Sources) -> Stats:
@@ -75,6 +79,7 @@ async def read_stats(sources: Sources) -> Stats:
         meetings=meetings,
         blockers=blockers,
         postgresql=sources.postgresql_problem,
+        redis=fleet.redis,
     )
 
 

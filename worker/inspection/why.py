@@ -13,7 +13,7 @@ from typing import Final
 from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
-from worker.inspection.why_ended import aborted, applied, buried, kept_result
+from worker.inspection.why_ended import aborted, applied, buried, dropped, kept_result
 from worker.inspection.why_queued import failures, half_lost, queued
 from worker.inspection.why_stored import asked_for, missing_in_redis, parked
 from worker.inspection.words import at, since, span
@@ -45,6 +45,14 @@ def why(facts: JobFacts, fleet: Fleet | None, *, now: datetime | None = None) ->
             code, sentence, command = said
             return Why(facts.job_id, code, _with_doubts(sentence, facts, code), command)
     raise AssertionError("the last rule always speaks")
+
+
+def _read_only(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, _now: datetime) -> Said | None:
+    if fleet is None or fleet.redis is None or mark is None:
+        return None
+    if not (mark.lease or mark.place or mark.has_payload or (facts.outbox and facts.outbox.state != "parked")):
+        return None
+    return "redis_read_only", f"{fleet.redis}: no worker can claim or end anything there", "check"
 
 
 def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: datetime) -> Said | None:
@@ -92,7 +100,7 @@ def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now:
 
 def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:
     missing = []
-    if facts.postgresql is not None:
+    if facts.postgresql is not None and code != "postgresql_away":
         missing.append("PostgreSQL is away")
     if facts.redis is not None and code != "unknown":
         missing.append("Redis is away")
@@ -101,5 +109,6 @@ def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:
 
 
 _RULES: Final[tuple[Rule, ...]] = (
-    _running, queued, half_lost, parked, asked_for, buried, applied, missing_in_redis, aborted, kept_result, _unknown,
+    _read_only, _running, queued, half_lost, parked, asked_for, buried, applied, missing_in_redis, dropped, aborted,
+    kept_result, _unknown,
 )  # fmt: skip

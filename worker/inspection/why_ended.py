@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
 from noteflow.domain.errors import UnknownFunction
+from noteflow.infrastructure.queue.wire import VERSION_FIELD
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
@@ -14,6 +16,9 @@ from worker.inspection.payloads import read_envelope
 from worker.inspection.words import at, count, since, span
 
 Said = tuple[str, str, str | None]
+
+_NEWER = re.compile(rf"{VERSION_FIELD}: \d+ is the newest")
+_UPGRADE = "jobs workers"
 
 
 def buried(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
@@ -27,7 +32,7 @@ def buried(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: 
     if letter.state == "dead":
         hopeless, command = _remedy(letter)
         sentence = f"it is dead since {since(letter.died_at, now)}, because {letter.reason}{hopeless}"
-        return "dead", sentence, f"jobs dead {command} {facts.job_id}"
+        return "dead", sentence, command if command == _UPGRADE else f"jobs dead {command} {facts.job_id}"
     who = next((act for act in facts.acts if act.act.startswith(("replay", "drop"))), None)
     by = f" by {who.actor} at {at(who.at, now)}" if who else ""
     sentence = f"it was dead ({letter.reason}) and its letter was {letter.state}{by}"
@@ -49,6 +54,18 @@ def applied(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now:
     tried = f"in attempt {row.attempts} of its last claim, {took} after it was enqueued"
     sentence = f"{how} by worker {row.worker}, {tried}{detail}"
     return row.outcome, sentence, None
+
+
+def dropped(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
+    """Somebody removed it, and nothing has been heard of it since."""
+    act = next((each for each in facts.acts if each.act == "drop"), None)
+    if act is None or act is not facts.acts[0]:
+        return None
+    ended = mark.result.finished_at if mark and mark.result else None
+    if ended is not None and act.at is not None and ended > act.at:
+        return None
+    note = f": {act.note}" if act.note else ""
+    return "dropped", f"it was dropped by {act.actor} at {since(act.at, now)} and will not run{note}", None
 
 
 def aborted(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
@@ -76,6 +93,11 @@ def _remedy(letter: Letter) -> tuple[str, str]:
     if not letter.body:
         return "; no payload is left that could be replayed", "drop"
     envelope = read_envelope(letter.body)
+    if _NEWER.search(letter.reason):
+        known = envelope.refusal is None
+        return ("; this version knows it", "replay") if known else ("; until then it dies again", _UPGRADE)
+    if letter.reason.startswith("refused: "):
+        return "; a replay helps only if its payload, or what it contradicts, is mended first", "replay --edit"
     if envelope.refusal is None and not letter.reason.startswith("malformed, "):
         return "", "replay"
     if envelope.function is None:

@@ -21,7 +21,7 @@ def queued(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: da
     return (
         _without_payload(facts, mark)
         or _paused(facts, fleet, place, now)
-        or _marked(facts, mark)
+        or _marked(facts, mark, place, now)
         or _nobody(fleet, place)
         or _unknown_function(facts, mark, fleet, place, now)
         or _lease_over(place, now)
@@ -72,10 +72,14 @@ def _paused(facts: JobFacts, fleet: Fleet, place: Place, now: datetime) -> Said 
     return "paused", f"its {pause.scope} {pause.name} is paused{who}{when}: {pause.reason}", pause.command
 
 
-def _marked(facts: JobFacts, mark: Footprint) -> Said | None:
+def _marked(facts: JobFacts, mark: Footprint, place: Place, now: datetime) -> Said | None:
     if not mark.is_marked_for_abort:
         return None
-    return "abort_marked", "its producer has aborted it: the next claim ends it", None
+    if place.is_due or place.is_shelved:
+        return "abort_marked", "its producer has aborted it: the next claim ends it", None
+    when = until(place.due_at, now)
+    sentence = f"its producer has aborted it: the claim that it is due for at {when} ends it; a retry does so at once"
+    return "abort_marked", sentence, f"jobs retry {facts.job_id}"
 
 
 def _nobody(fleet: Fleet, place: Place) -> Said | None:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from worker.inspection.loss import RedisLoss
+
 
 class JobState(StrEnum):
     """What became of a job."""
@@ -56,7 +58,8 @@ class BatchFinding:
 class Report:
     """All that was found. `counts` has every state; `jobs` tells of each that is not simply applied, unless asked.
 
-    `not_examined` says in sentences what was left out because there was too much of it.
+    `not_examined` says in sentences what was left out because there was too much of it. `redis_lost` says that Redis
+    lost its data within the hour: what was enqueued straight into it before is in no count.
     """
 
     examined_at: datetime
@@ -67,6 +70,7 @@ class Report:
     batches: Sequence[BatchFinding]
     not_examined: Sequence[str]
     repaired: Sequence[str] = ()
+    redis_lost: RedisLoss | None = None
 
     @property
     def has_gaps(self) -> bool:

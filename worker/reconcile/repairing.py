@@ -13,6 +13,7 @@ from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from worker.inspection.kept_pauses import restore_pauses
 from worker.outbox.dispatching import dispatch_due
+from worker.outbox.epoch import notice_loss
 from worker.reconcile.findings import JobState, Report
 
 PATIENCE_S = 30.0
@@ -22,12 +23,13 @@ async def repair(engine: AsyncEngine, redis: Redis, report: Report) -> list[str]
     """Enqueue what the report says is missing and repairable, and return the ids. Raises Unavailable.
 
     Doing it twice, or while the workers' relays do the same, enqueues it once. What operators have paused is paused
-    first, for a Redis that lost jobs lost the pauses too.
+    first, for a Redis that lost jobs lost the pauses too; and it is noted when that was, as a relay would.
     """
     missing = [job.job_id for job in report.jobs if job.state is JobState.MISSING and job.repairable]
     if not missing:
         return []
-    await restore_pauses(engine, redis)
+    if await notice_loss(engine, redis) is None:
+        await restore_pauses(engine, redis)
     with translated():
         async with engine.begin() as connection:
             asked = await connection.execute(text(_ASK_AGAIN), {"job_ids": missing})

@@ -42,7 +42,7 @@ _CREDENTIALS = ("NOAUTH", "unauthenticated")
 
 def ailment(error: BaseException, address: str) -> str:
     """What ails the Redis at `address`, in one sentence, and no more than that."""
-    return f"Redis at {address} {_reason(error)}"
+    return f"Redis at {address} {reason_of(error)}"
 
 
 def unavailable(error: BaseException, redis: Redis) -> QueueUnavailable:
@@ -79,7 +79,8 @@ def without_arguments(error: BaseException) -> BaseException:
     return ResponseError(command) if quoted else error
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """What ails a Redis that fails so, as the rest of a sentence that begins with its name."""
     if code := _code_within(error):
         return _REASONS[code]
     return "refuses the request" if isinstance(error, ResponseError) else f"does not answer ({type(error).__name__})"

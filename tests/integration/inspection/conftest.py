@@ -21,6 +21,7 @@ async def ground(redis_url: str, database_url: str) -> AsyncIterator[Ground]:
     redis, engine = Redis.from_url(redis_url), create_engine(database_url, pool_size=3)
     ground = Ground(redis_url, Sources(redis, engine, "arq:queue"))
     yield ground
+    await redis.replicaof("NO", "ONE")  # a test may have left it following another
     await ground.close()
     await redis.aclose()
     await engine.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -114,10 +115,30 @@ async def test_without_redis_it_says_which_redis_does_not_answer(ground: Ground)
         await read_stats(ground.sources)
 
 
+async def test_a_read_only_redis_is_named_and_nobody_is_called_dead_or_unreachable_for_it(ground: Ground) -> None:
+    await ground.worker(age_s=20)
+    await pausing.pause(ground.sources, "queue", "arq:queue", reason="quiet", actor="ada")
+    await ground.redis.replicaof("127.0.0.1", "1")
+    stats = await read_stats(ground.sources)
+    assert str(stats.redis).endswith("is a read-only replica")
+    written = io.StringIO()
+    Console(file=written, width=200).print(page(stats, 200))
+    assert "which workers live cannot be known" in written.getvalue()
+    assert "no worker is alive" not in written.getvalue()
+    workers = (await check_workers(ground.sources))[0]
+    assert "cannot be known" in workers.found
+    with pytest.raises(RedisAway, match=r"is a read-only replica$"):
+        await pausing.resume(ground.sources, "queue", "arq:queue", actor="ada")
+
+
 async def test_a_pause_and_its_queue_are_shown_though_nobody_serves_it(ground: Ground) -> None:
     await pausing.pause(ground.sources, "queue", "other", reason="quiet", actor="ada")
     stats = await read_stats(ground.sources)
     assert [(queue.queue, queue.paused) for queue in stats.queues] == [("arq:queue", None), ("other", "quiet")]
+    for width in (80, 200):
+        written = io.StringIO()
+        Console(file=written, width=width).print(page(stats, width))
+        assert "paused: quiet (by ada)" in written.getvalue()
 
 
 async def test_an_emptied_redis_is_told_from_then_on_until_an_hour_after_a_relay_has_noticed(ground: Ground) -> None:

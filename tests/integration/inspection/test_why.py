@@ -21,6 +21,7 @@ from worker.inspection.why import Why, why
 from worker.outbox.epoch import notice_loss
 
 UNREADABLE = "the body cannot be read: neither JSON, msgpack nor a pickle: begins with byte 00"
+NEWER = "_version: 1 is the newest this worker knows; upgrade the workers, then replay the job"
 MALFORMED = "et: the time of enqueueing must be in unix milliseconds"
 
 
@@ -126,6 +127,13 @@ async def running(ground: Ground) -> str:
     return job_id
 
 
+async def in_a_read_only_redis(ground: Ground) -> str:
+    job_id = await paused_queue(ground)
+    await ground.worker(age_s=20)
+    await ground.redis.replicaof("127.0.0.1", "1")
+    return job_id
+
+
 async def worker_silent(ground: Ground) -> str:
     await ground.worker(age_s=20)
     job_id = await ground.enqueue()
@@ -172,6 +180,12 @@ async def workers_stopping(ground: Ground) -> str:
 async def abort_marked(ground: Ground) -> str:
     await ground.worker()
     job_id = await ground.enqueue()
+    await ground.redis.zadd("arq:abort", {job_id: 1})
+    return job_id
+
+
+async def abort_marked_long_before_it_is_due(ground: Ground) -> str:
+    job_id = await deferred(ground)
     await ground.redis.zadd("arq:abort", {job_id: 1})
     return job_id
 
@@ -241,6 +255,15 @@ async def dead_and_malformed(ground: Ground) -> str:
     return await buried_with(ground, body, f"malformed, {MALFORMED}")
 
 
+async def dead_of_a_newer_version(ground: Ground) -> str:
+    body = serialize(ground.payload(k={"_version": 2}))
+    return await buried_with(ground, body, f"refused: {NEWER}")
+
+
+async def dead_of_a_version_known_by_now(ground: Ground) -> str:
+    return await buried_with(ground, serialize(ground.payload()), f"refused: {NEWER}")
+
+
 async def dead_of_an_unknown_function(ground: Ground) -> str:
     return await buried_with(ground, serialize(ground.payload(f="later")), "no worker knows the function 'later'")
 
@@ -287,6 +310,22 @@ async def dropped(ground: Ground) -> str:
     await ground.store_letter("job-1")
     assert (await Steering(ground.sources, "ada").act(Verb.DROP, "job-1")).done
     return "job-1"
+
+
+async def dropped_while_parked(ground: Ground) -> str:
+    job_id = await parked(ground)
+    now_ms = int(time.time() * 1000)
+    parking = {"t": 1, "f": "change_meeting_state", "a": [], "k": {}, "et": now_ms, "s": True, "st": now_ms,
+               "r": {"outcome": "parked"}, "ft": now_ms, "q": "arq:queue", "id": job_id}  # fmt: skip
+    await ground.redis.set(f"arq:result:{job_id}", serialize(parking))
+    assert (await Steering(ground.sources, "ada", "of no use").act(Verb.DROP, job_id)).done
+    return job_id
+
+
+async def dropped_while_it_waited(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    assert (await Steering(ground.sources, "ada").act(Verb.DROP, job_id)).done
+    return job_id
 
 
 async def cancelled(ground: Ground) -> str:
@@ -392,6 +431,9 @@ CASES = {
         "unknown_function", unknown_function, ("knows its function ingest_segments",), "jobs work"
     ),
     "running": Case("running", running, (f"held by worker {WORKER}", "last beat 4", "ended a job 4"), "check"),
+    "read-only redis": Case(
+        "redis_read_only", in_a_read_only_redis, ("is a read-only replica", "no worker can"), "check"
+    ),
     "worker silent": Case("worker_silent", worker_silent, ("silent", "last beat 20 s ago"), "jobs workers"),
     "worker lost": Case("worker_lost", worker_lost, ("no record any more", "another claims it"), "jobs workers"),
     "stock worker": Case("running", held_by_stock_arq, ("a stock Arq worker",), "check"),
@@ -400,13 +442,25 @@ CASES = {
     "postgresql away": Case("postgresql_away", postgresql_away_for_workers, ("PostgreSQL is away: 1 worker",), "check"),
     "stopping": Case("not_ready", workers_stopping, ("no worker of arq:queue is ready: stopping",), "jobs workers"),
     "abort marked": Case("abort_marked", abort_marked, ("the next claim ends it",), None),
+    "abort marked, deferred": Case(
+        "abort_marked", abort_marked_long_before_it_is_due, ("in 1 h", "at once"), "jobs retry"
+    ),
     "payload missing": Case("payload_missing", payload_missing, ("payload is gone",), "jobs drop"),
     "half lost": Case("half_lost", half_lost, ("stands in no queue",), "jobs retry"),
     "parked": Case("parked", parked, ("parked since", "state change 2 of meeting", "in 15 min"), "jobs meeting"),
     "asked for": Case("outbox", asked_for, ("is not in Redis yet", "within seconds"), "jobs workers"),
     "asked for, no worker": Case("outbox", asked_for_without_workers, ("no worker is alive",), "run"),
     "missing": Case("missing", missing, ("is not there any more",), "jobs retry"),
-    "dead in redis": Case("dead", dead_in_redis, ("because refused: segment 0 differs",), "jobs dead replay"),
+    "dead in redis": Case(
+        "dead",
+        dead_in_redis,
+        ("because refused: segment 0 differs; a replay helps only",),
+        "jobs dead replay --edit",
+    ),
+    "dead, newer": Case("dead", dead_of_a_newer_version, ("then replay the job; until then it",), "jobs workers"),
+    "dead, known by now": Case(
+        "dead", dead_of_a_version_known_by_now, ("this version knows it",), "jobs dead replay job-1"
+    ),
     "dead of a foreign error": Case("dead", dead_of_a_foreign_error, ("because ValueError",), "jobs dead replay"),
     "dead, unreadable": Case("dead", dead_and_unreadable, (UNREADABLE, "a replay does not help"), "jobs dead drop"),
     "dead, malformed": Case("dead", dead_and_malformed, (MALFORMED, "mended first"), "jobs dead replay --edit"),
@@ -424,6 +478,8 @@ CASES = {
     "dead in postgresql": Case("dead", dead_in_postgresql, ("because premature: meeting",), "jobs dead replay"),
     "died after it was applied": Case("dead", died_after_it_was_applied, ("because refused",), "jobs dead replay"),
     "dropped": Case("dropped", dropped, ("was dropped by ada",), "jobs dead show"),
+    "dropped, parked": Case("dropped", dropped_while_parked, ("dropped by ada at", "will not run: of no use"), None),
+    "dropped, waiting": Case("dropped", dropped_while_it_waited, ("dropped by ada at", "will not run."), None),
     "cancelled": Case("dead", cancelled, ("because cancelled by ada: wrong tenant",), "jobs dead replay"),
     "applied": Case(
         "applied", applied, ("was applied at", WORKER, "in attempt 2 of its last claim", "2 s after"), None
@@ -465,3 +521,11 @@ def test_every_code_is_in_the_documentation() -> None:
 
 async def ask(ground: Ground, job_id: str) -> Why:
     return why(*await read_job(ground.sources, job_id))
+
+
+async def test_that_postgresql_is_away_is_said_once(ground: Ground) -> None:
+    job_id = await postgresql_away_for_workers(ground)
+    await ground.take_postgresql_away()
+    answer = await ask(ground, job_id)
+    assert answer.code == "postgresql_away"
+    assert answer.sentence.count("PostgreSQL is away") == 1

@@ -130,7 +130,7 @@ async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | No
         letter = await _dead(sources, job_id)
         try:
             if letter is None:
-                acted.append(Acted(job_id, False, _not_dead(sources)))
+                acted.append(Acted(job_id, False, await _not_dead(sources, job_id)))
             elif drop:
                 acted.append(await replaying.drop(sources, letter, actor, note))
             else:
@@ -143,7 +143,7 @@ async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | No
 async def _edit_and_replay(sources: Sources, job_id: str, actor: str, note: str | None) -> Came:
     letter = await _dead(sources, job_id)
     if letter is None or letter.body is None:
-        complaint = _not_dead(sources) if letter is None else "its payload was gone before it died"
+        complaint = await _not_dead(sources, job_id) if letter is None else "its payload was gone before it died"
         return Came.of([Acted(job_id, False, complaint)], sources)
     await record(sources, [Act("reveal", actor, job_id=job_id, note="to edit it")])
     body = edited(letter.body)
@@ -152,9 +152,12 @@ async def _edit_and_replay(sources: Sources, job_id: str, actor: str, note: str 
     return Came.of([await replaying.replay(sources, letter, actor, note, body=body)], sources)
 
 
-def _not_dead(sources: Sources) -> str:
+async def _not_dead(sources: Sources, job_id: str) -> str:
+    before = next(iter(await letters_of(sources, job_id)), None)
     if sources.postgresql_problem is not None:
         return "it is not among the dead of Redis, and PostgreSQL is away, which keeps the others"
+    if before is not None:
+        return f"its letter was {'put aside' if before.state == 'dropped' else before.state} already"
     return "it is not dead"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Annotated, Final
 from uuid import UUID
@@ -18,6 +19,7 @@ from worker.cli.jobs.options import Json, Look
 from worker.cli.jobs.output import console, emit, end, readable
 from worker.inspection.choice import JobState
 from worker.inspection.listing import LOOK
+from worker.inspection.loss import uncounted
 from worker.inspection.meeting import Batches, MeetingView, read_meeting
 from worker.inspection.words import at, count, span
 
@@ -44,6 +46,8 @@ def _show(view: MeetingView) -> None:
     else:
         screen.print(Text(f"meeting {view.meeting_id} is {view.state}, version {view.version}", style="bold"))
         screen.print(_summary(view))
+    if view.redis_lost is not None:
+        screen.print(Text(f"\n{uncounted(view.redis_lost, datetime.now(UTC))}", style="red"), soft_wrap=True)
     if view.history:
         screen.print(Text("\nstates", style="bold cyan"))
         screen.print(_history(view), soft_wrap=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.jobs.frame import ask
+from worker.cli.jobs.frame import EXIT_AWAY, ask
 from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import console, emit, end, readable, table
 from worker.inspection.blocking import Blocker
 from worker.inspection.depths import QueueDepth
 from worker.inspection.loss import RedisLoss
+from worker.inspection.pauses import Pause
 from worker.inspection.records import MeetingFreshness
 from worker.inspection.stats import Stats, read_stats
 from worker.inspection.words import at, count, span
@@ -31,11 +33,14 @@ def stats(json: Json = False) -> None:
         screen = console(120)
         screen.print(page(found, screen.width))
     end(None, found.postgresql)
+    if found.redis is not None:
+        raise typer.Exit(EXIT_AWAY)
 
 
 def page(found: Stats, width: int) -> RenderableType:
     """The page, also for `top`, in so many columns."""
-    queues = _queue_lines(found.queues) if width < NARROW else _queues(found.queues)
+    paused = _paused(found.pauses)
+    queues = _queue_lines(found.queues, paused) if width < NARROW else _queues(found.queues, paused)
     lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
     blocked = [Text(_blocked(each), style="red") for each in found.blockers[:1]]
     return Group(_workers(found), *lost, *blocked, Text(""), queues, Text(""), _rest(found))
@@ -45,6 +50,9 @@ def _workers(found: Stats) -> Text:
     fleet = found.workers
     line = Text(at(found.at), style="bold")
     line.append("   ")
+    if found.redis is not None:
+        line.append(f"{readable(found.redis)}: nothing runs, and which workers live cannot be known", style="red")
+        return line.append("\n  → python -m worker check", style="cyan")
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
     # Not what the workers say: their records are as old as a beat, and the queues' claims are of this moment.
@@ -80,7 +88,16 @@ def _blocked(blocker: Blocker) -> str:
     return f"PostgreSQL: {readable(blocker.sentence)} → python -m worker check"
 
 
-def _queues(depths: list[QueueDepth]) -> Table:
+def _paused(pauses: list[Pause]) -> dict[str, str]:
+    """Why each paused queue is paused, and by whom."""
+    return {each.name: readable(f"paused: {_reason(each)}") for each in pauses if each.scope == "queue"}
+
+
+def _reason(pause: Pause) -> str:
+    return pause.reason + (f" (by {pause.actor})" if pause.actor else "")
+
+
+def _queues(depths: list[QueueDepth], paused: dict[str, str]) -> Table:
     names = ("queue", "waiting", "due", "deferred", "running", "parked", "dead", "oldest due", "")
     made = table(*names, numbers=names[1:8])
     for depth in depths:
@@ -94,20 +111,20 @@ def _queues(depths: list[QueueDepth]) -> Table:
             Text(_number(depth.parked), style="yellow" if depth.parked else ""),
             Text(_number(depth.dead), style="red" if depth.dead else ""),
             "–" if depth.oldest_due_s is None else span(depth.oldest_due_s),
-            Text(f"paused: {readable(depth.paused)}", style="yellow") if depth.paused is not None else "",
+            Text(paused.get(depth.queue, ""), style="yellow"),
         )
     return made
 
 
-def _queue_lines(depths: list[QueueDepth]) -> Text:
+def _queue_lines(depths: list[QueueDepth], paused: dict[str, str]) -> Text:
     told = Text()
     for depth in depths:
         told.append(f"{readable(depth.queue)}\n", style="bold")
         oldest = "" if depth.oldest_due_s is None else f", the oldest for {span(depth.oldest_due_s)}"
         told.append(f"  waiting {depth.waiting:,}: due {depth.due:,}{oldest}; deferred {depth.deferred:,}\n")
         told.append(f"  running {depth.running:,}  parked {_number(depth.parked)}  dead {_number(depth.dead)}\n")
-        if depth.paused is not None:
-            told.append(f"  paused: {readable(depth.paused)}\n", style="yellow")
+        if depth.queue in paused:
+            told.append(f"  {paused[depth.queue]}\n", style="yellow")
     told.rstrip()
     return told
 
@@ -116,8 +133,7 @@ def _rest(found: Stats) -> Table:
     made = Table.grid(padding=(0, 2))
     for pause in found.pauses:
         if pause.scope == "kind":
-            told = f"{pause.name}: {pause.reason}" + (f" (by {pause.actor})" if pause.actor else "")
-            made.add_row("paused kind", Text(readable(told), style="yellow"))
+            made.add_row("paused kind", Text(readable(f"{pause.name}: {_reason(pause)}"), style="yellow"))
     if (rates := found.rates) is not None:
         made.add_row(f"last {rates.window_s} s", f"{rates.per_s:,.1f} jobs/s   {_counted(rates.by_kind)}")
         took = "" if rates.median_s is None or rates.slowest_s is None else (

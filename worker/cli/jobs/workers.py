@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.jobs.frame import EXIT_NOTHING, ask
+from worker.cli.jobs.frame import EXIT_AWAY, EXIT_NOTHING, ask
 from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import console, emit, readable, table
 from worker.inspection.fleet import Fleet, WorkerRecord, read_fleet
@@ -20,12 +20,19 @@ SHOWN: Final = 20
 
 
 def workers(json: Json = False) -> None:
-    """Every worker: id, host, pid, version, last beat, what it runs, last progress. Ends with 1 if none is alive."""
+    """Every worker: id, host, pid, version, last beat, what it runs, last progress. Ends with 1 if none is alive.
+
+    With 3 if Redis takes no writes, so that nobody can know.
+    """
     fleet = ask(_fleet)
     if json:
         emit(fleet)
     else:
         _show(fleet)
+    if fleet.redis is not None:
+        typer.echo(f"jobs: {fleet.redis}, so no beat reaches it: which workers live cannot be known", err=True)
+        typer.echo("  → python -m worker check", err=True)
+        raise typer.Exit(EXIT_AWAY)
     if not fleet.alive:
         raise typer.Exit(EXIT_NOTHING)
 

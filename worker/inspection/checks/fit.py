@@ -82,7 +82,10 @@ async def check_workers(sources: Sources) -> list[Finding]:
         return []
     findings = []
     alive, ready = fleet.alive, sum(worker.ready for worker in fleet.alive)
-    if not alive:
+    if fleet.redis is not None:
+        cure = "point REDIS_URL at the primary; they may all live"
+        findings.append(warning("workers", "cannot be known: Redis takes no writes, so none of their beats", cure))
+    elif not alive:
         findings.append(warning("workers", "none is alive", "python -m worker run"))
     else:
         excuses = sorted({excuse for worker in alive for excuse in worker.excuses})
