@@ -133,7 +133,7 @@ def test_a_running_job_is_cancelled_and_may_be_replayed(jobs: JobsConsole) -> No
         job_id = change(jobs, meeting, 1, MeetingState.RECORDING)
         answer = becomes(jobs, job_id, "running")
         assert "last beat" in answer["sentence"]
-        assert jobs.run(*answer["command"].split()[1:], "--note", "it hangs").exit_code == 0
+        assert jobs.run("cancel", job_id, "--note", "it hangs").exit_code == 0
         dead = becomes(jobs, job_id, "dead")
         assert "it hangs" in dead["sentence"]
         runner.run(lock.rollback())

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 from typer.testing import CliRunner
 
 from tests.acceptance.manager import ROOT
+from tests.waiting import eventually_sync
 from worker.cli import create_app
 from worker.embedded.privileges import ordinary_identity
 from worker.embedded.server import free_port
@@ -73,6 +75,12 @@ def terminal() -> Iterator[Terminal]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+def answers(url: str) -> bool:
+    with Redis.from_url(url) as redis, suppress(RedisError):
+        return bool(redis.ping())
+    return False
+
+
 def test_servers_of_ones_own_are_started_keep_what_they_have_and_are_stopped(terminal: Terminal) -> None:
     terminal.type(MKDIR, INITDB, POSTGRESQL, CREATEDB, VALKEY)
     places = {
@@ -80,6 +88,7 @@ def test_servers_of_ones_own_are_started_keep_what_they_have_and_are_stopped(ter
         "REDIS_URL": f"redis://127.0.0.1:{terminal.redis}/0",
     }
     assert CliRunner().invoke(create_app(), ["migrate"], env=places).exit_code == 0
+    eventually_sync(lambda: answers(places["REDIS_URL"]))
     with Redis.from_url(places["REDIS_URL"]) as redis:
         redis.set("kept", "yes")
 
@@ -90,6 +99,7 @@ def test_servers_of_ones_own_are_started_keep_what_they_have_and_are_stopped(ter
     assert CliRunner().invoke(create_app(), ["check"], env=places).exit_code == 1
 
     terminal.type(POSTGRESQL, VALKEY)
+    eventually_sync(lambda: answers(places["REDIS_URL"]))  # it goes into the background before it listens
     with Redis.from_url(places["REDIS_URL"]) as redis:
         assert redis.get("kept") == b"yes"
     sound = CliRunner().invoke(create_app(), ["check"], env=places)
