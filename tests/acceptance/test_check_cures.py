@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import asyncpg
+import pytest
 from typer.testing import CliRunner
 
 from tests.databases import driver_url
@@ -48,6 +49,7 @@ def test_a_postgresql_that_refuses_us_is_not_to_be_started(own_postgres: OwnPost
     assert "max_connections" in cure
 
 
+@pytest.mark.slow
 def test_servers_that_hang_are_not_to_be_started_and_those_that_are_away_are(
     own_postgres: OwnPostgres, own_redis: OwnRedis
 ) -> None:

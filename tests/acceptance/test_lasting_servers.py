@@ -81,6 +81,7 @@ def answers(url: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_servers_of_ones_own_are_started_keep_what_they_have_and_are_stopped(terminal: Terminal) -> None:
     terminal.type(MKDIR, INITDB, POSTGRESQL, CREATEDB, VALKEY)
     places = {

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import asyncpg
+import pytest
 
 from noteflow.domain.value_objects import MeetingState
 from tests.acceptance.judge import Judge
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import OwnPostgres
 
 
+@pytest.mark.slow
 async def test_jobs_outwait_its_locks_however_many_claims_that_takes(
     own_postgres: OwnPostgres, redis_url: str, start_workers: StartWorkers
 ) -> None:

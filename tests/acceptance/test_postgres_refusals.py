@@ -36,6 +36,7 @@ def small_disk(seed: EmbeddedPostgres) -> Iterator[SmallDiskPostgres]:
         yield server
 
 
+@pytest.mark.slow
 async def test_a_full_disk_makes_jobs_wait_until_there_is_room(
     small_disk: SmallDiskPostgres, redis_url: str, start_workers: StartWorkers
 ) -> None:

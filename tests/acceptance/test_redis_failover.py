@@ -49,6 +49,7 @@ async def replica(own_redis: OwnRedis, replication_port: int, primary: EmbeddedR
     return server
 
 
+@pytest.mark.slow
 async def test_a_lagging_replica_that_is_found_read_only_and_then_promoted_loses_nothing(
     primary: EmbeddedRedis, replica: EmbeddedRedis, database_url: str, start_workers: StartWorkers
 ) -> None:
