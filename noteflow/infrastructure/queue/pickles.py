@@ -14,6 +14,7 @@ import datetime
 import decimal
 import io
 import pickle
+import pickletools
 import uuid
 from typing import Any, Final
 
@@ -32,17 +33,29 @@ _PLAIN: Final[dict[tuple[str, str], Any]] = {
     ("decimal", "Decimal"): decimal.Decimal,
     ("uuid", "UUID"): uuid.UUID,
 }
+_PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _PYTHON_2: Final = {"__builtin__": "builtins", "exceptions": "builtins"}
 """How protocol 2 and below call the modules of the list."""
 
 
 def load_plain(raw: bytes) -> Any:
     """Return what `raw` holds if it is plain data; raise `pickle.UnpicklingError` naming what is not."""
+    _refuse_a_memo_larger_than_itself(raw)
     unpickler = _PlainUnpickler(io.BytesIO(raw))
     value = unpickler.load()
     if unpickler.met_exception and not (isinstance(value, dict) and "s" in value):
         raise pickle.UnpicklingError("an exception is not plain data")
     return value
+
+
+def _refuse_a_memo_larger_than_itself(raw: bytes) -> None:
+    # Nine bytes can ask for a memo of many gigabytes, which the unpickler makes at once. Each place in it takes a byte.
+    try:
+        for opcode, argument, _ in pickletools.genops(raw):
+            if opcode.name in _PUTS and isinstance(argument, int) and argument > len(raw):
+                raise pickle.UnpicklingError("a memo larger than the pickle itself is not plain data")
+    except ValueError as error:
+        raise pickle.UnpicklingError(f"not a pickle: {error}") from None
 
 
 def dump_readable(message: dict[str, Any]) -> bytes:

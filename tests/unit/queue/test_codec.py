@@ -97,6 +97,12 @@ def test_malformed_bytes_are_refused_with_a_reason(raw: bytes) -> None:
         deserialize(raw)
 
 
+@pytest.mark.parametrize("put", [b"r\x00\x00\x00\x7f", b"p2000000000\n"])
+def test_a_memo_of_gigabytes_is_refused_before_it_is_made(put: bytes) -> None:
+    with pytest.raises(CodecError, match="memo larger than the pickle"):
+        deserialize(b"\x80\x04N" + put + b".")
+
+
 @given(st.binary(max_size=60))
 def test_no_bytes_raise_anything_but_a_codec_error(raw: bytes) -> None:
     for first in (b"", b"{", b"\x80\x04", b"\x85"):
