@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from worker.engine.verdicts import AttemptError
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One claim's job: its envelope, taken apart but not yet understood. `number` counts its deliveries from 1.
 
-    `body` reads the payload as it lies in Redis, None if it is gone.
+    `body` reads the payload as it lies in Redis, None if it is gone. `earlier_errors` are those of the attempts that
+    were made in earlier claims, as far as the worker is told of them: a stock one is not.
     """
 
     job_id: str
@@ -24,6 +27,7 @@ class Delivery:
     queue: str
     worker: str
     body: Callable[[], Awaitable[bytes | None]] = field(repr=False)
+    earlier_errors: Sequence[AttemptError] = ()
 
     @property
     def enqueued_ms(self) -> int:

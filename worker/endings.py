@@ -40,14 +40,14 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """The job goes back to the queue at no cost to it, for longer each time; `error` is that of the last attempt.
+    """The job goes back to the queue at no cost to it, for longer each time; `errors` are those of its attempts.
 
     `delay_s` is for how many seconds this time, as far as the delivery's number tells. Our engine knows better.
     """
 
     reason: str
     delay_s: float
-    error: AttemptError | None = None
+    errors: tuple[AttemptError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

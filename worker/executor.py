@@ -102,6 +102,7 @@ def _identity(story: Story, command: Command, digest: str) -> JobIdentity:
         attempt=story.attempt,
         worker=delivery.worker,
         enqueued_at=delivery.enqueued_at,
+        errors=story.errors_without_words(),
     )
 
 
@@ -115,7 +116,7 @@ def _ending_of_error(error: Exception, story: Story) -> Ending:
     match failure_of(error):
         case Failure.CONFLICT | Failure.UNAVAILABLE as failure:
             delay_s = min(LONGEST_HAND_BACK_S, 2.0 ** min(story.delivery.number - 1, 8))
-            return HandedBack(failure, delay_s, story.errors[-1])
+            return HandedBack(failure, delay_s, tuple(story.errors))
         case Failure.BUG as failure:
             return Dead(f"{failure}: {type(error).__name__}", tuple(story.errors))
         case failure:

@@ -69,6 +69,7 @@ def _delivery(ctx: Context, function: str, args: tuple[Any, ...], kwargs: Mappin
         queue=ctx[QUEUE],
         worker=ctx[WORKER],
         body=body,
+        earlier_errors=ctx.get("earlier_errors", ()),
     )
 
 
@@ -77,8 +78,8 @@ async def for_our_worker(_ctx: Context, _delivery: Delivery, ending: Ending) -> 
     match ending:
         case Completed() | Parked():
             return ending.result()
-        case HandedBack(reason, delay_s, error):
-            raise HandBack(delay_s, reason, longest_s=LONGEST_HAND_BACK_S, cause=error)
+        case HandedBack(reason, delay_s, errors):
+            raise HandBack(delay_s, reason, longest_s=LONGEST_HAND_BACK_S, attempts=errors)
         case Dead(reason, errors):
             raise Refused(reason, errors)
 

@@ -6,6 +6,7 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
@@ -16,6 +17,9 @@ from worker.engine.verdicts import AttemptError
 from worker.logs import about
 from worker.retry import Failure, History, failure_of
 from worker.telemetry.observer import Observer
+
+MOST_ERRORS = 50
+"""Errors of one claim that are kept: the first and the latest."""
 
 
 @dataclass(slots=True)
@@ -60,6 +64,21 @@ class Story:
         self.observer.attempted(self.delivery.function, failure, time.monotonic() - self._began_at)
         self.history.failures.append(failure)
         self.errors.append(AttemptError.of(error, attempt=self.attempt, worker=self.delivery.worker))
+        if len(self.errors) > MOST_ERRORS:
+            del self.errors[1]
+
+    def errors_without_words(self) -> list[dict[str, Any]]:
+        """The errors so far, of earlier claims too, oldest first; what may quote the payload is masked.
+
+        For the ledger, which keeps them longer than the payload is kept.
+        """
+        errors = (*self.delivery.earlier_errors, *self.errors)
+        if not errors:
+            return []
+        # Imported here: a worker starts without what operators look at, and few attempts fail.
+        from worker.inspection.masking import masked_message
+
+        return [each.as_dict() | {"message": masked_message(each.error, each.message)} for each in errors]
 
     def tell_again(self, pause_s: float) -> None:
         """The attempt failed, and another follows after a pause."""

@@ -72,6 +72,33 @@ def test_show_tells_the_envelope_every_attempt_the_hand_backs_the_ledgers_and_th
     assert SECRET not in shown
 
 
+async def done_after_all(ground: Ground) -> str:
+    """A job that is done after an attempt of another claim, a lost worker, and an attempt of the last claim failed."""
+    gone = {"error": "noteflow.domain.errors.StorageUnavailable", "message": "gone", "at_ms": 1_000_000, "attempt": 4,
+            "worker": "vm:1:first"}  # fmt: skip
+    died = {"error": "worker.engine.losses.WorkerDied", "message": "its lease ran out", "at_ms": 2_000_000,
+            "worker": "vm:2:second"}  # fmt: skip
+    busy = {"error": "noteflow.domain.errors.ConcurrencyConflict", "message": "busy", "at_ms": 3_000_000, "attempt": 1,
+            "worker": WORKER}  # fmt: skip
+    await ground.store_ending("done", errors=[gone, died, busy])
+    return "done"
+
+
+def test_show_of_a_job_that_is_done_tells_every_attempt_with_its_error_worker_and_time(jobs: JobsConsole) -> None:
+    job_id = jobs.arrange(done_after_all)
+    ((row,),) = (jobs.json("show", job_id)["ledger"],)
+    assert [
+        (each["error"].rpartition(".")[2], each["attempt"], each["worker"], each["at"]) for each in row["errors"]
+    ] == [
+        ("StorageUnavailable", 4, "vm:1:first", "1970-01-01T00:16:40+00:00"),
+        ("WorkerDied", None, "vm:2:second", "1970-01-01T00:33:20+00:00"),
+        ("ConcurrencyConflict", 1, WORKER, "1970-01-01T00:50:00+00:00"),
+    ]
+    _, _, shown = jobs.run("show", job_id).stdout.partition("\nattempts\n")
+    order = ["StorageUnavailable: gone", "WorkerDied: its lease ran out", "ConcurrencyConflict: busy", "2  applied"]
+    assert sorted(order, key=shown.index) == order
+
+
 def test_why_of_a_running_job_names_the_worker_that_it_was_lost_with(jobs: JobsConsole) -> None:
     job_id = jobs.arrange(much_tried)
     jobs.arrange(lambda ground: ground.worker())
@@ -80,7 +107,8 @@ def test_why_of_a_running_job_names_the_worker_that_it_was_lost_with(jobs: JobsC
 
 def test_workers_tells_of_each_who_and_where_it_is_when_it_beat_and_what_it_does(jobs: JobsConsole) -> None:
     async def arranged(ground: Ground) -> None:
-        await ground.worker("vm:7:a", host="vm", pid=7, version="0.9.1", running=["j"], running_count=1, age_s=3)
+        await ground.worker("vm:7:a", host="vm", pid=7, version="0.9.1", running=["j"], running_count=1, age_s=3,
+                            running_since=time.time() - 125)  # fmt: skip
         await ground.worker("vm:8:b", host="vm", pid=8, age_s=60)
 
     jobs.arrange(arranged)
@@ -92,7 +120,7 @@ def test_workers_tells_of_each_who_and_where_it_is_when_it_beat_and_what_it_does
     assert 2 < (datetime.now(UTC) - progress).total_seconds() < 30
     assert second["silent"]
     shown = jobs.run("workers").stdout
-    assert all(words in shown for words in ("vm:7:a", "0.9.1", "1 of 20", "silent"))
+    assert all(words in shown for words in ("vm:7:a", "0.9.1", "1 of 20, oldest 2 min", "silent"))
 
 
 async def three_letters(ground: Ground) -> dict[str, Any]:

@@ -105,4 +105,4 @@ def test_servers_of_ones_own_are_started_keep_what_they_have_and_are_stopped(ter
         assert redis.get("kept") == b"yes"
     sound = CliRunner().invoke(create_app(), ["check"], env=places)
     assert sound.exit_code == 0, sound.output
-    assert "at 0003, the newest" in sound.stdout
+    assert "at 0004, the newest" in sound.stdout

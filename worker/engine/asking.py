@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
@@ -39,14 +38,18 @@ class Asking:
         self._queues = tuple(queues)
         self._worker_id = worker_id
         self._options = options
-        self._tokens = count(1)
+        self._last_token = 0
         self._offset_ms: float | None = None
         self.unanswered: list[str] = []
 
     def ask(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes]) -> Asked:
         """Return a claim for up to `limit` due jobs, or for `ids`, if due."""
-        token = f"{self._worker_id}:{next(self._tokens)}"
-        return Asked(wire.Request(token, limit, tuple(reserves), aborts, tuple(ids)))
+        return Asked(wire.Request(self._token(), limit, tuple(reserves), aborts, tuple(ids)))
+
+    def _token(self) -> str:
+        """Return a token that no claim had: the worker, and the moment on Redis's clock as far as that is known."""
+        self._last_token = max(self._last_token + 1, int(wire.now_ms() + (self._offset_ms or 0)))
+        return f"{self._worker_id}:{self._last_token}"
 
     def call(self, asked: Asked) -> wire.Call:
         """Return the call that claims, good for as long as we wait for its answer."""

@@ -6,7 +6,12 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.engine.verdicts import AttemptError
 
 
 class Cause(StrEnum):
@@ -41,8 +46,9 @@ class Claim:
     """Be one claimed job, from its claim to its ending.
 
     `key` is its id as Redis holds it, `job_id` the same as text, where bytes that are not UTF-8 survive as surrogates.
-    `tries` counts this one, `crashes` the workers that died with it. `cause` is set by whoever cancels the run.
-    `deadline_s` (monotonic) is when its lease is given up although the process lives.
+    `tries` counts this one, `crashes` the workers that died with it, `errors` are those of the attempts before it.
+    `token` ends in when it was claimed (unix ms). `cause` is set by whoever cancels the run. `deadline_s` (monotonic)
+    is when its lease is given up although the process lives.
     """
 
     key: bytes
@@ -55,10 +61,16 @@ class Claim:
     aborted: bool
     misshapen: bool
     token: str
+    errors: tuple[AttemptError, ...] = ()
     deadline_s: float | None = None
     cause: Cause | None = None
     holds_slot: bool = True
     task: asyncio.Task[None] | None = None
+
+    @property
+    def since_s(self) -> float:
+        """Return when it was claimed, in unix seconds."""
+        return int(self.token.rpartition(":")[2]) / 1000
 
     @property
     def is_text(self) -> bool:
@@ -139,7 +151,7 @@ class GiveBack(Settlement):
 
     tries: int = 0
     delay_ms: int | None = None
-    error: bytes = b""
+    errors: Sequence[AttemptError] = ()
     grace_ms: int | None = None
     shelf: str = ""
     why: str = ""

@@ -68,6 +68,7 @@ class Health:
             "beat_s": worker.options.beat_s,
             "running": [claim.job_id for claim in running[:_RUNNING_SHOWN]],
             "running_count": len(running),
+            "running_since": min((claim.since_s for claim in running), default=None),
             "complete": worker.jobs_complete,
             "failed": worker.jobs_failed,
             "retried": worker.jobs_retried,

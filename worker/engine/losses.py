@@ -44,11 +44,15 @@ class WorkerDied(Exception):
 
 
 async def note_lost_with(worker: Worker, claim: Claim) -> None:
-    """Add to the job's errors with which worker it was lost, or which it may have been, or that this is not known."""
+    """Add to the job's errors with which worker it was lost, or which it may have been, or that this is not known.
+
+    In Redis, where its dead letter would find them, and in the claim.
+    """
     try:
         async with asyncio.timeout(worker.options.command_timeout_s):
             records = await _records(worker.pool, but_for=worker.worker_id)
             loss = loss_of(claim.job_id, worker.queues[claim.queue - 1], records, time.time())
+            claim.errors = (*claim.errors, loss)
             key: Any = keys.ERRORS_PREFIX.encode() + claim.key  # an id may be no text
             async with worker.pool.pipeline(transaction=True) as pipe:
                 pipe.rpush(key, msgspec.json.encode(loss.as_dict()))

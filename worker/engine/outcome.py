@@ -7,7 +7,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
-import msgspec
 from arq.worker import JobExecutionFailed, Retry, RetryJob
 
 from worker.engine import lines
@@ -90,8 +89,8 @@ def _charged(
 ) -> tuple[Settlement, Outcome]:
     """Put the job back if it has a try left; say at once that it has none, rather than one claim later."""
     if job.envelope.tries < job.max_tries:
-        told = msgspec.json.encode(_attempt_error(worker, job, error).as_dict())
-        return GiveBack(job.claim, tries=job.envelope.tries, delay_ms=delay_ms, error=told), Outcome.RETRIED
+        told = (_attempt_error(worker, job, error),)
+        return GiveBack(job.claim, tries=job.envelope.tries, delay_ms=delay_ms, errors=told), Outcome.RETRIED
     arq_log.warning("%6.2fs ! %s max retries %d exceeded", attempt.duration_s, job.ref, job.max_tries)
     worker.jobs_failed += 1
     spent = JobExecutionFailed(f"max {job.max_tries} retries exceeded")
@@ -102,14 +101,12 @@ def _handed_back(worker: Worker, job: Job, attempt: Attempt, error: HandBack) ->
     growing = "" if error.longest_s is None else "at least "
     arq_log.info("%6.2fs ↻ %s handed back for %s%0.2fs: %s", attempt.duration_s, job.ref, growing, error.delay_s, error)
     worker.jobs_retried += 1
-    cause = error.cause or error.__cause__
-    failed = cause if isinstance(cause, AttemptError | None) else _attempt_error(worker, job, cause)
-    told = msgspec.json.encode(failed.as_dict()) if failed else b""
+    told = error.attempts or (() if error.__cause__ is None else (_attempt_error(worker, job, error.__cause__),))
     again = GiveBack(
         job.claim,
         tries=job.envelope.tries - 1,
         delay_ms=int(error.delay_s * 1000) if error.delay_s > 0 else None,
-        error=told,
+        errors=told,
         why=str(error)[:100],
         longest_ms=None if error.longest_s is None else int(error.longest_s * 1000),
     )

@@ -79,6 +79,8 @@ async def _attempt(worker: Worker, job: Job) -> Attempt:
             "score": claim.score,
         }
     )
+    if claim.errors:
+        attempt.ctx["earlier_errors"] = claim.errors
     timeout_s = worker.job_timeout_s if job.function.timeout_s is None else job.function.timeout_s
     worker.runs.lease_until(claim, timeout_s)
     task = asyncio.current_task()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import msgspec
 from noteflow.infrastructure.queue.failures import message_of, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,29 @@ def error_list(attempts: Sequence[AttemptError]) -> bytes:
     return msgspec.json.encode([attempt.as_dict() for attempt in attempts])
 
 
+def error_lines(attempts: Sequence[AttemptError]) -> bytes:
+    """Return the attempts as JSON objects, a line each, for ``arq:errors:<id>``."""
+    return b"\n".join(msgspec.json.encode(attempt.as_dict()) for attempt in attempts)
+
+
+def attempt_errors(entries: Iterable[bytes]) -> tuple[AttemptError, ...]:
+    """Return the attempts that ``arq:errors:<id>`` tells of; whatever else somebody wrote there is left out."""
+    told = []
+    for entry in entries:
+        with suppress(msgspec.DecodeError):
+            told.append(msgspec.json.decode(entry, type=AttemptError))
+    return tuple(told)
+
+
 class HandBack(Exception):
     """Run the job again after `delay_s`, and do not count this try.
 
     With `longest_s` it doubles each time that the job is handed back for the same reason, up to that.
 
     For what is not the job's fault: a dependency is away, a predecessor is not there yet. It is counted with the job
-    by its `reason`, which should be one of a few. With `cause` (or raised ``from`` it) the error is kept with the job
-    and shown in its dead letter, should it come to that.
+    by its `reason`, which should be one of a few. The errors of the `attempts` made inside this run, oldest first, are
+    kept with the job (default: the exception this one was raised from): its next run finds them in
+    ``ctx["earlier_errors"]``, and its dead letter has them, should it come to that.
     """
 
     def __init__(
@@ -60,13 +76,13 @@ class HandBack(Exception):
         reason: str = "",
         *,
         longest_s: float | None = None,
-        cause: BaseException | AttemptError | None = None,
+        attempts: Sequence[AttemptError] = (),
     ) -> None:
         super().__init__(delay_s, reason)
         self.delay_s = delay_s
         self.reason = reason
         self.longest_s = longest_s
-        self.cause = cause
+        self.attempts = tuple(attempts)
 
     def __str__(self) -> str:
         return self.reason or "handed back"

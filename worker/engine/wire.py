@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker.engine.claims import Batch, Bury, Claim, Finish, GiveBack, Settlement, Status
 from worker.engine.scripts import script
+from worker.engine.verdicts import attempt_errors, error_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ def read_batch(answer: Any, token: str) -> Batch:
 
 
 def _claim(job: list[Any], token: str, now: int) -> Claim:
-    queue, key, score, body, tries, crashes, aborted, misshapen = job
+    queue, key, score, body, tries, crashes, aborted, misshapen, errors = job
     return Claim(
         key,
         key.decode("utf-8", "surrogateescape"),
@@ -120,6 +121,7 @@ def _claim(job: list[Any], token: str, now: int) -> Claim:
         bool(aborted),
         bool(misshapen),
         token,
+        attempt_errors(errors) if errors else (),
     )
 
 
@@ -132,7 +134,8 @@ def _return_args(r: GiveBack) -> tuple[Any, ...]:
     grace = "" if r.grace_ms is None else r.grace_ms
     longest = "" if r.longest_ms is None else r.longest_ms
     shelf, why = _text(r.shelf), _text(r.why)
-    return r.claim.queue, r.claim.key, r.claim.token, r.tries, delay, r.claim.score, r.error, grace, shelf, why, longest
+    told = error_lines(r.errors) if r.errors else b""
+    return r.claim.queue, r.claim.key, r.claim.token, r.tries, delay, r.claim.score, told, grace, shelf, why, longest
 
 
 def _text(text: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from noteflow.infrastructure.queue import keys
 from worker.inspection.fleet import Fleet
-from worker.inspection.queued import owner_of
+from worker.inspection.leases import Lease
 from worker.inspection.records import StoredCounts
 from worker.inspection.sources import Sources
 
@@ -111,7 +111,11 @@ async def _silent(sources: Sources, fleet: Fleet, claimed: list[list[bytes]]) ->
         for job_ids in filter(None, claimed):
             pipe.mget([keys.IN_PROGRESS_PREFIX.encode() + job_id for job_id in job_ids])
         answers = iter(await sources.answer(pipe.execute()))
-    return [sum(owner_of(lease) in missed for lease in next(answers)) if each else 0 for each in claimed]
+    return [sum(_is_held_by(missed, lease) for lease in next(answers)) if each else 0 for each in claimed]
+
+
+def _is_held_by(workers: set[str], lease: bytes | None) -> bool:
+    return lease is not None and Lease.read(lease, None).worker in workers
 
 
 async def _letters(sources: Sources) -> Counter[str]:

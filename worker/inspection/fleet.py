@@ -22,6 +22,7 @@ _LEASE_S, _BEAT_S = 10.0, 10.0
 class WorkerRecord:
     """One worker process, as its own record has it. Ages are seconds on Redis's clock.
 
+    `running_since` is when it claimed the oldest of the jobs that it runs.
     `silent` says that it has missed more than one beat: it is dead, cut off, or its clock is wrong.
     """
 
@@ -38,6 +39,7 @@ class WorkerRecord:
     max_jobs: int
     running: int
     running_jobs: list[str]
+    running_since: datetime | None
     complete: int
     failed: int
     retried: int
@@ -144,6 +146,7 @@ def _worker(record: dict[str, Any], beat_ms: float, now_ms: int) -> WorkerRecord
         max_jobs=record["max_jobs"],
         running=record["running_count"],
         running_jobs=record["running"],
+        running_since=_from_seconds(record.get("running_since")),
         complete=record["complete"],
         failed=record["failed"],
         retried=record["retried"],

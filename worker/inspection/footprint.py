@@ -16,9 +16,9 @@ from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import deserialize
 from noteflow.infrastructure.queue.failures import describe
 from worker.inspection.fleet import Fleet, read_fleet
+from worker.inspection.leases import Lease
 from worker.inspection.letters import AttemptTold, attempts_told
 from worker.inspection.masking import masked
-from worker.inspection.queued import owner_of
 from worker.inspection.sources import Sources, moment
 
 
@@ -36,15 +36,6 @@ class Place:
     was_claimed: bool
     is_shelved: bool
     before_it: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A claim that holds: by which worker, and for how much longer unless it is renewed (None: for ever)."""
-
-    token: str
-    worker: str | None
-    ends_in_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +114,7 @@ async def read_footprint(sources: Sources, job_id: str, *, reveal: bool = False)
     return Footprint(
         now=moment(now_ms),
         place=_place(queues, places, now_ms),
-        lease=None if owner is None else Lease(owner.decode("utf-8", "replace"), owner_of(owner), _seconds(owner_ms)),
+        lease=None if owner is None else Lease.read(owner, _seconds(owner_ms)),
         has_payload=body is not None,
         payload_expires_in_s=_seconds(body_ms),
         tries=_number(tries),

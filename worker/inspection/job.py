@@ -11,7 +11,7 @@ from worker.inspection.acts import Act, read_acts
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint, read_footprint
 from worker.inspection.ids import unescaped
-from worker.inspection.letters import Letter, letters_of
+from worker.inspection.letters import AttemptTold, Letter, attempts_told, letters_of
 from worker.inspection.loss import read_mark
 from worker.inspection.masking import masked_name
 from worker.inspection.payloads import Envelope, meeting_of, read_envelope
@@ -20,7 +20,10 @@ from worker.inspection.sources import RedisAway, Sources
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """The job as the ledger has it: its effect is committed."""
+    """The job as the ledger has it: its effect is committed.
+
+    `attempts` are those of the claim that did it, `errors` those of every attempt before that failed, oldest first.
+    """
 
     job_id: str
     kind: str
@@ -32,6 +35,7 @@ class LedgerRow:
     digest: str
     enqueued_at: datetime
     committed_at: datetime
+    errors: list[AttemptTold]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +133,15 @@ async def _ledger(sources: Sources, job_id: str) -> list[LedgerRow]:
     return [
         LedgerRow(
             row.job_id, row.kind, row.meeting_id, row.outcome, row.detail, row.attempts, row.worker, row.digest,
-            row.enqueued_at, row.committed_at,
+            row.enqueued_at, row.committed_at, _errors(row),
         )
         for row in rows
     ]  # fmt: skip
+
+
+def _errors(row: Any) -> list[AttemptTold]:
+    # They were masked when they were written. A database that waits for its migration has no such column yet.
+    return attempts_told(getattr(row, "errors", None) or [], reveal=True)
 
 
 async def _outbox(sources: Sources, job_id: str) -> tuple[OutboxRow | None, bytes | None]:

@@ -25,7 +25,10 @@ LOOK: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One job. `at` is when it is or was due, parked, dead or committed; `detail` says why, or how, in a few words."""
+    """One job. `at` is when it is or was due, parked, dead or committed; of a running one since when it runs.
+
+    `at` is None where nobody says. `detail` says why, or how, in a few words.
+    """
 
     job_id: str
     state: JobState

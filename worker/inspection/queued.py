@@ -12,6 +12,7 @@ import msgspec
 from noteflow.infrastructure.queue import keys
 from worker.inspection.choice import Choice, JobState
 from worker.inspection.fleet import Fleet
+from worker.inspection.leases import Lease
 from worker.inspection.masking import masked_message
 from worker.inspection.payloads import Head, heads
 from worker.inspection.sources import Sources, moment
@@ -120,16 +121,17 @@ def _row(
     size: int | None,
     errors: list[bytes],
 ) -> dict[str, Any]:
+    lease = None if owner is None else Lease.read(owner, None)
     return {
         "job_id": job_id.decode("utf-8", "surrogateescape"),
         "state": state,
         "kind": head.kind if head else None,
         "meeting_id": head.meeting_id if head else None,
         "queue": queue,
-        "at": None if state is JobState.RUNNING else moment(score),
+        "at": (lease and lease.since) if state is JobState.RUNNING else moment(score),
         "tries": int(tries) if tries and tries.isdigit() else 0,
         "size_bytes": size,
-        "worker": owner_of(owner),
+        "worker": lease and lease.worker,
         "detail": _detail(state, head, owner, errors, score),
     }
 
@@ -139,14 +141,6 @@ def _detail(state: JobState, head: Head | None, owner: bytes | None, errors: lis
         return "its lease is over, it comes due again within seconds"
     paused = "its kind is paused, or was until now" if score >= keys.SHELVES_FROM_MS else None
     return _last_error(errors) or ("its payload is missing" if head is None else paused)
-
-
-def owner_of(lease: bytes | None) -> str | None:
-    """The worker that a lease names; a stock worker's lease names nobody."""
-    if lease is None:
-        return None
-    token = lease.decode("utf-8", "replace")
-    return token.rpartition(":")[0] if ":" in token else "a stock Arq worker"
 
 
 def _last_error(errors: list[bytes]) -> str | None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
 from worker.inspection.why_ended import aborted, applied, buried, dropped, kept_result
-from worker.inspection.why_queued import failures, half_lost, queued
+from worker.inspection.why_queued import half_lost, queued
 from worker.inspection.why_stored import asked_for, missing_in_redis, parked
 from worker.inspection.words import at, since, span
 
@@ -60,9 +61,9 @@ def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: 
         return None
     lease = mark.lease
     ends = "never ends" if lease.ends_in_s is None else f"ends in {span(lease.ends_in_s)}"
-    if lease.token.startswith("operator:"):
+    if lease.is_operators:
         return "operator", f"an operator's command holds it for the moment; its lease {ends}", None
-    if ":" not in lease.token:
+    if lease.is_stock:
         return "running", f"it runs: a stock Arq worker holds it, its lease {ends} at the latest", "check"
     worker = fleet.find(lease.worker or "")
     if worker is None:
@@ -70,12 +71,18 @@ def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: 
         return "worker_lost", sentence, "jobs workers"
     beat = f"last beat {span(worker.beat_age_s)} ago"
     if worker.silent:
-        sentence = f"its worker {worker.id} is silent ({beat}); its lease {ends} unless it is renewed"
+        began = f", which claimed it at {since(lease.since, now)}," if lease.since else ""
+        sentence = f"its worker {worker.id}{began} is silent ({beat}); its lease {ends} unless it is renewed"
         return "worker_silent", sentence, "jobs workers"
     marked = ", and it is marked to be aborted" if mark.is_marked_for_abort else ""
     known = f"{beat}{_last_ending(worker, now)}"
     # Not `cancel`: that buries a job which may only have to wait for a lock that `check` would name.
-    return "running", f"it runs: its lease is held by worker {worker.id} ({known}){marked}{failures(mark)}", "check"
+    runs = f"it runs since {since(lease.since, now)}" if lease.since else "it runs"
+    return (
+        "running",
+        f"{runs}: its lease is held by worker {worker.id} ({known}){marked}{failures(mark.attempts, mark.crashes)}",
+        "check",
+    )
 
 
 def _last_ending(worker: WorkerRecord, now: datetime) -> str:

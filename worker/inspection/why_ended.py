@@ -8,6 +8,7 @@ from typing import Any
 
 from noteflow.domain.errors import UnknownFunction
 from noteflow.infrastructure.queue.wire import VERSION_FIELD
+from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint
 from worker.inspection.job import JobFacts
@@ -52,7 +53,7 @@ def applied(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now:
     took = span((row.committed_at - row.enqueued_at).total_seconds())
     detail = _detail(row.detail)
     tried = f"in attempt {row.attempts} of its last claim, {took} after it was enqueued"
-    sentence = f"{how} by worker {row.worker}, {tried}{detail}"
+    sentence = f"{how} by worker {row.worker}, {tried}{detail}{failures(row.errors)}"
     return row.outcome, sentence, None
 
 

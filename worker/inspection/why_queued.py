@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from worker.engine.options import Options
+from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint, Place
 from worker.inspection.job import JobFacts
@@ -37,20 +38,6 @@ def half_lost(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, _no
         return None
     sentence = "its payload is in Redis, but it stands in no queue that a worker serves, so nobody would ever run it"
     return "half_lost", sentence, f"jobs retry {facts.job_id}"
-
-
-def failures(mark: Footprint) -> str:
-    """The workers that it cost and its failed attempts, as the end of a sentence; Redis keeps both until it ends."""
-    losses = [each for each in mark.attempts if each.is_loss]
-    names = ", ".join(dict.fromkeys(each.worker for each in losses if each.worker))
-    died = f"; {count(mark.crashes, 'worker')} died running it before{names and f' ({names})'}" if mark.crashes else ""
-    failed = [each for each in mark.attempts if not each.is_loss]
-    if not failed:
-        return died
-    last = failed[-1]
-    said = f"{last.error.rpartition('.')[2]}: {last.message}"
-    told = "an attempt failed" if len(failed) == 1 else f"{len(failed)} attempts failed, the last"
-    return f"{died}; before that {told} with {said}"
 
 
 def _without_payload(facts: JobFacts, mark: Footprint) -> Said | None:
@@ -116,7 +103,11 @@ def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now:
         return "deferred", f"it is deferred until {when}", retry
     if away := _away(fleet, place):
         return "postgresql_away", f"PostgreSQL is away ({away}); it was handed back until {when}", "check"
-    return "handed_back", f"it was handed back{_how_often(mark)} until {when}{failures(mark)}", retry
+    return (
+        "handed_back",
+        f"it was handed back{_how_often(mark)} until {when}{failures(mark.attempts, mark.crashes)}",
+        retry,
+    )
 
 
 def _how_often(mark: Footprint) -> str:
@@ -152,9 +143,10 @@ def _in_line(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: 
     again = (
         f"; it was applied at {at(facts.ledger[0].committed_at, now)}, so nothing will change" if facts.ledger else ""
     )
+    before = f"{died}{failures(mark.attempts, mark.crashes)}"
     sentence = (
         f"{behind} in {place.queue}, due since {since(place.due_at, now)}; "
-        f"{count(len(serving), 'worker')} with {running} of {slots} slots in use{died}{failures(mark)}{again}"
+        f"{count(len(serving), 'worker')} with {running} of {slots} slots in use{before}{again}"
     )
     return "waiting", sentence, "jobs stats"
 

@@ -36,6 +36,7 @@ job_ledger = Table(
     Column("worker", Text, nullable=False),
     Column("enqueued_at", DateTime(timezone=True), nullable=False),
     Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("errors", JSONB(none_as_null=True)),
     Index("job_ledger_committed_at_idx", "committed_at"),
     Index("job_ledger_meeting_id_committed_at_idx", "meeting_id", "committed_at"),
 )

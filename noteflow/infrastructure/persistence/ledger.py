@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
@@ -16,7 +16,11 @@ from noteflow.domain.value_objects import MeetingId
 
 @dataclass(frozen=True, slots=True)
 class JobIdentity:
-    """The job that a unit of work does. `ledger_id` is under which the ledger knows it, `digest` what it asks for."""
+    """The job that a unit of work does. `ledger_id` is under which the ledger knows it, `digest` what it asks for.
+
+    `errors` are those of the attempts before this one, oldest first: each with `error` (its class), `message`, `at_ms`
+    (unix), and, if known, `attempt` and `worker`. They must be fit to be kept for as long as the ledger is.
+    """
 
     job_id: str
     ledger_id: str
@@ -26,6 +30,7 @@ class JobIdentity:
     attempt: int
     worker: str
     enqueued_at: datetime
+    errors: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -43,10 +48,10 @@ class LedgerEntry:
     clause: ClassVar[str] = """
         known AS (
             INSERT INTO job_ledger AS entry (job_id, kind, meeting_id, digest, outcome, detail, attempts, worker,
-                                             enqueued_at)
+                                             enqueued_at, errors)
             VALUES (CAST(:ledger_id AS text), CAST(:kind AS text), CAST(:job_meeting AS uuid), CAST(:digest AS text),
                     CAST(:outcome AS text), CAST(:detail AS jsonb), CAST(:attempts AS int), CAST(:worker AS text),
-                    CAST(:enqueued_at AS timestamptz))
+                    CAST(:enqueued_at AS timestamptz), CAST(:errors AS jsonb))
             ON CONFLICT (job_id) DO UPDATE SET job_id = entry.job_id
             WHERE refuse_other_digest(entry.job_id, entry.digest, excluded.digest)
             RETURNING job_id
@@ -73,6 +78,7 @@ class LedgerEntry:
             "attempts": self.job.attempt,
             "worker": self.job.worker,
             "enqueued_at": self.job.enqueued_at,
+            "errors": msgspec.json.encode(self.job.errors).decode() if self.job.errors else None,
         }
 
     def written(self, row: Mapping[str, Any]) -> None:

@@ -11,9 +11,11 @@ key                         type    life                                        
 ``arq:job:<id>``            string  until the job ends (stock producers: 24 h   producer; the end deletes it
                                     after it is due)
 ``arq:in-progress:<id>``    string  the lease, renewed while the job runs;      claim (SET NX); renewed from the
-                                    a cron job's stays 60 s after its end       worker's lease thread; end deletes
+                                    a cron job's stays 60 s after its end;      worker's lease thread; end deletes
+                                    worker id and unix ms of the claim
 ``arq:retry:<id>``          string  24.5 h after the last try; number of        a retry; stock workers at each
-                                    tries that count                            start; the end deletes it
+                                    tries that count, 0 if there are only       start; the end deletes it
+                                    errors to be told of
 ``arq:result:<id>``         string  ``keep_result`` (1 h), or for ever          end of a job
 ``arq:abort``               zset    until the job starts or ends                ``Job.abort()``
 ``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the

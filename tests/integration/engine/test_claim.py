@@ -71,7 +71,9 @@ async def test_a_claimed_job_looks_to_stock_clients_as_arqs_does(redis: ArqRedis
         assert before + 9_000 < score < now_ms() + 11_000
         token = await redis.get("arq:in-progress:j")
         assert token is not None
-        assert token.decode().startswith(worker.worker_id)
+        owner, _, claimed_ms = token.decode().rpartition(":")
+        assert owner == worker.worker_id
+        assert before <= int(claimed_ms) <= now_ms()
         go_on.set()
         await eventually(lambda: redis.exists("arq:result:j"))
     assert await redis.zscore(QUEUE, "j") is None

@@ -74,23 +74,6 @@ async def test_a_job_handed_back_again_and_again_waits_twice_as_long_each_time_u
     assert waits == [100, 200, 350, 350, 100]
 
 
-async def test_what_a_claim_failed_of_is_kept_with_a_job_that_hands_itself_back(
-    redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters
-) -> None:
-    attempt = AttemptError("db.Away", "gone", 7, attempt=4, worker="w")
-
-    async def outlast(ctx: Ctx) -> None:
-        if await redis.exists("arq:errors:j"):
-            raise Refused("that was it")
-        raise HandBack(0.01, "unavailable", cause=attempt)
-
-    await put(redis, "j", "outlast")
-    await make_worker([func(outlast, name="outlast")]).main()
-    letter = await letters.show("j")
-    assert letter is not None
-    assert letter.errors[0] == attempt
-
-
 async def test_a_job_that_is_never_handed_back_leaves_nothing_but_its_result(
     redis: ArqRedis, make_worker: MakeWorker
 ) -> None:
@@ -142,23 +125,6 @@ async def test_a_dead_letter_tells_the_true_error_behind_each_retry(
         ("builtins.KeyError", f"'attempt {n}'", n) for n in (1, 2, 3)
     ]
     assert letter.tries == 3
-
-
-async def test_errors_of_a_job_are_bounded(redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters) -> None:
-    async def struggle(ctx: Ctx) -> None:
-        raise HandBack(cause=ValueError("x" * 10_000)) if ctx["job_id"] in before else Refused("enough")
-
-    before = {"j"}
-    await put(redis, "j", "struggle")
-    worker = make_worker([func(struggle, name="struggle")], burst=False)
-    async with serving(worker):
-        await eventually(lambda: worker.jobs_retried > 30)
-        before.clear()
-        await eventually(lambda: letters.count())
-    letter = await letters.show("j")
-    assert letter is not None
-    assert len(letter.errors) == 21
-    assert len(letter.errors[0].message) == 2000
 
 
 async def test_every_ending_is_told_once_it_is_recorded(redis: ArqRedis, make_worker: MakeWorker) -> None:

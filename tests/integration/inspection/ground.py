@@ -71,8 +71,9 @@ class Ground:
         await self.redis.set(f"arq:worker:{worker_id}", msgspec.json.encode(record))
         await self.redis.zadd("arq:workers", {worker_id: int(now * 1000)})
 
-    async def claim(self, job_id: str, owner: str = f"{WORKER}:1", *, lease_ms: int = 8_000) -> None:
-        """What a claim leaves in Redis."""
+    async def claim(self, job_id: str, owner: str | None = None, *, lease_ms: int = 8_000, for_s: float = 0.0) -> None:
+        """What a claim leaves in Redis, `for_s` seconds ago, if it is one of our worker's."""
+        owner = owner or f"{WORKER}:{int((time.time() - for_s) * 1000)}"
         await self.redis.set(f"arq:in-progress:{job_id}", owner, px=lease_ms)
         await self.redis.set(f"arq:retry:{job_id}", 1)
         await self.redis.zadd("arq:queue", {job_id: int(time.time() * 1000) + lease_ms + 0.5})
@@ -113,12 +114,16 @@ class Ground:
         )  # fmt: skip
         return self.meeting
 
-    async def store_ending(self, job_id: str, outcome: str = "applied", kind: str = "ingest_segments") -> None:
+    async def store_ending(
+        self, job_id: str, outcome: str = "applied", kind: str = "ingest_segments", errors: list[Any] | None = None
+    ) -> None:
         """Write the ledger's row."""
         await self.sql(
-            "INSERT INTO job_ledger (job_id, kind, meeting_id, digest, outcome, detail, attempts, worker, enqueued_at)"
-            " VALUES (:job, :kind, :meeting, 'd', :outcome, CAST('{}' AS jsonb), 2, :worker, now() - interval '2 s')",
+            "INSERT INTO job_ledger (job_id, kind, meeting_id, digest, outcome, detail, attempts, worker, enqueued_at,"
+            " errors) VALUES (:job, :kind, :meeting, 'd', :outcome, CAST('{}' AS jsonb), 2, :worker,"
+            " now() - interval '2 s', CAST(:errors AS jsonb))",
             job=job_id, kind=kind, meeting=self.meeting, outcome=outcome, worker=WORKER,
+            errors=None if errors is None else msgspec.json.encode(errors).decode(),
         )  # fmt: skip
 
     async def store_letter(self, job_id: str, reason: str = "refused: wrong", state: str = "dead") -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from uuid import uuid4
 
 import pytest
@@ -35,6 +36,8 @@ async def test_every_unfinished_job_is_listed_in_its_state(ground: Ground) -> No
     ]  # fmt: skip
     assert listing.stopped is None
     assert listing.rows[0].worker == "host:1:abcd"
+    assert listing.rows[0].at is not None
+    assert 0 <= time.time() - listing.rows[0].at.timestamp() < 60
     assert listing.rows[4].detail == "waits for the meeting"
     assert {row.meeting_id for row in listing.rows} == {ground.meeting}
     assert SECRET not in repr(listing)

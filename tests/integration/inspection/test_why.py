@@ -123,7 +123,7 @@ async def unknown_function(ground: Ground) -> str:
 async def running(ground: Ground) -> str:
     await ground.worker(age_s=4)
     job_id = await ground.enqueue()
-    await ground.claim(job_id)
+    await ground.claim(job_id, for_s=95)
     return job_id
 
 
@@ -401,6 +401,13 @@ async def unknown_without_redis(ground: Ground) -> str:
     return "never-heard-of"
 
 
+async def applied_after_all(ground: Ground) -> str:
+    away = {"error": "noteflow.domain.errors.StorageUnavailable", "message": "gone", "at_ms": 1, "attempt": 1}
+    died = {"error": "worker.engine.losses.WorkerDied", "message": "it died", "at_ms": 2, "worker": "vm:7:ab"}
+    await ground.store_ending("job-1", errors=[away, died, away])
+    return "job-1"
+
+
 async def applied_without_redis(ground: Ground) -> str:
     await ground.take_redis_away()
     return await applied(ground)
@@ -430,7 +437,12 @@ CASES = {
     "unknown function": Case(
         "unknown_function", unknown_function, ("knows its function ingest_segments",), "jobs work"
     ),
-    "running": Case("running", running, (f"held by worker {WORKER}", "last beat 4", "ended a job 4"), "check"),
+    "running": Case(
+        "running",
+        running,
+        ("It runs since", "(1 min 3", f"held by worker {WORKER}", "last beat 4", "ended a job 4"),
+        "check",
+    ),
     "read-only redis": Case(
         "redis_read_only", in_a_read_only_redis, ("is a read-only replica", "no worker can"), "check"
     ),
@@ -483,6 +495,15 @@ CASES = {
     "cancelled": Case("dead", cancelled, ("because cancelled by ada: wrong tenant",), "jobs dead replay"),
     "applied": Case(
         "applied", applied, ("was applied at", WORKER, "in attempt 2 of its last claim", "2 s after"), None
+    ),
+    "applied after all": Case(
+        "applied",
+        applied_after_all,
+        (
+            "1 worker died running it before (vm:7:ab); before that 2 attempts failed, the",
+            "last with StorageUnavailable: gone",
+        ),
+        None,
     ),
     "held already": Case("already_applied", held_already, ("held already",), None),
     "superseded": Case("superseded", superseded, ("had overtaken it",), None),

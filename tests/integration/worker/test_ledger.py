@@ -104,14 +104,19 @@ async def test_the_row_tells_of_the_job(stage: Stage, met: UUID) -> None:
     assert (row["kind"], row["meeting_id"], row["outcome"]) == ("ingest_segments", met, "applied")
     assert (row["attempts"], row["worker"], row["digest"]) == (1, "stage", digest_of(batch(met, 0)))
     assert round(row["enqueued_at"].timestamp() * 1000) == AT_MS
+    assert row["errors"] is None
 
 
 async def test_the_row_says_what_was_done_and_in_which_attempt(stage: Stage, met: UUID, database_url: str) -> None:
     async with Proxy(database_url) as proxy, open_stage(proxy.url, pool_size=2) as cut:
         proxy.on(b"change_meeting_state", "reset", when="before")
         assert await cut.deliver(move(met, "RECORDING", 1)) == "applied"
-    (row,) = await stage.judge.ask("SELECT attempts, detail, committed_at >= enqueued_at AS later FROM job_ledger")
+    (row,) = await stage.judge.ask("SELECT *, committed_at >= enqueued_at AS later FROM job_ledger")
     assert row["attempts"] == 2
+    (failed,) = json.loads(row["errors"])
+    assert (failed["error"], failed["attempt"], failed["worker"]) == (
+        "noteflow.domain.errors.StorageUnavailable", 1, "stage",
+    )  # fmt: skip
     assert json.loads(row["detail"]) == {"from": "CREATED", "to": "RECORDING", "version": 2}
     assert row["later"]
 

@@ -17,8 +17,9 @@ from worker.inspection.checks import Finding
 from worker.inspection.depths import QueueDepth
 from worker.inspection.endings import EndingTold
 from worker.inspection.fleet import Fleet, WorkerRecord
-from worker.inspection.footprint import Footprint, HandedBack, KeptResult, Lease, Place
+from worker.inspection.footprint import Footprint, HandedBack, KeptResult, Place
 from worker.inspection.job import JobFacts, LedgerRow, OutboxRow
+from worker.inspection.leases import Lease
 from worker.inspection.letters import AttemptTold, Letter
 from worker.inspection.listing import JobRow, Listing
 from worker.inspection.loss import RedisLoss

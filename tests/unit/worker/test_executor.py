@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self, cast
@@ -27,6 +27,7 @@ from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from worker.delivery import Delivery
 from worker.endings import Completed, Dead, HandedBack, Parked
+from worker.engine.verdicts import AttemptError
 from worker.executor import Executor
 from worker.parker import Parker
 from worker.retry import RetryPolicy
@@ -75,6 +76,7 @@ class Bench:
 
     def __init__(self, script: Iterable[Exception | Outcome], **policy: Any) -> None:
         self.units: list[Unit] = []
+        self.jobs: list[JobIdentity] = []
         self.lines = LogCapture()
         self.unavailable = 0
         self.parking = ParkingPlace()
@@ -82,6 +84,7 @@ class Bench:
 
         def unit(job: JobIdentity, locking: bool) -> SqlAlchemyUnitOfWork:
             assert (job.job_id, str(job.meeting_id), job.kind) == ("job-1", MEETING, "ingest_segments")
+            self.jobs.append(job)
             self.units.append(Unit(locking=locking))
             return cast("SqlAlchemyUnitOfWork", self.units[-1])
 
@@ -114,7 +117,7 @@ async def no_body() -> None:
     return None
 
 
-def a_delivery(*, number: int = 1, **kwargs: Any) -> Delivery:
+def a_delivery(*, number: int = 1, earlier: Sequence[AttemptError] = (), **kwargs: Any) -> Delivery:
     segment = {"segment_id": 1, "text": CANARY, "start_time": 0.0, "end_time": 1.0}
     return Delivery(
         "job-1",
@@ -126,7 +129,31 @@ def a_delivery(*, number: int = 1, **kwargs: Any) -> Delivery:
         queue="arq:queue",
         worker="w1",
         body=no_body,
+        earlier_errors=earlier,
     )
+
+
+async def test_each_unit_is_told_of_every_attempt_before_it_and_of_nothing_that_was_said() -> None:
+    earlier = AttemptError("builtins.KeyError", CANARY, 7, attempt=2, worker="w0")
+    bench = Bench([ConcurrencyConflict("busy"), ValueError(CANARY), Applied({})])
+    assert isinstance(await bench.execute(earlier=[earlier]), Completed)
+    masked = f"‹{len(CANARY)} characters›"
+    before = {"error": "builtins.KeyError", "message": masked, "at_ms": 7, "attempt": 2, "worker": "w0"}
+    assert [len(job.errors) for job in bench.jobs] == [1, 2, 3]
+    told = [(each["error"], each["message"], each["attempt"], each["worker"]) for each in bench.jobs[-1].errors[1:]]
+    assert bench.jobs[-1].errors[0] == before
+    assert told == [
+        ("noteflow.domain.errors.ConcurrencyConflict", "busy", 1, "w1"),
+        ("builtins.ValueError", masked, 2, "w1"),
+    ]
+
+
+async def test_of_very_many_errors_the_first_and_the_latest_are_kept() -> None:
+    script = [StorageUnavailable(str(number)) for number in range(80)]
+    bench = Bench([*script, ConflictingContent("no")])
+    ending = await bench.execute()
+    assert isinstance(ending, Dead)
+    assert [each.message for each in ending.errors] == ["0", *map(str, range(32, 80)), "no"]
 
 
 async def test_a_job_that_goes_well_takes_one_unit_which_is_committed_and_left() -> None:
@@ -167,9 +194,9 @@ async def test_what_outlasts_the_claim_hands_the_job_back_for_longer_each_time(
     ending = await Bench([error], budget_s=0).execute(number=number)
     assert isinstance(ending, HandedBack)
     assert ending.delay_s == delay_s
-    assert ending.error is not None
-    assert ending.error.error.endswith(type(error).__name__)
-    assert (ending.error.attempt, ending.error.worker) == (1, "w1")
+    (told,) = ending.errors
+    assert told.error.endswith(type(error).__name__)
+    assert (told.attempt, told.worker) == (1, "w1")
 
 
 async def test_what_is_refused_is_dead_at_once_with_its_reason() -> None:

@@ -17,13 +17,11 @@ from worker.cli.jobs.output import console, emit, end, plain, readable, table
 from worker.cli.jobs.why import JobId
 from worker.inspection.acts import Act, record
 from worker.inspection.fleet import Fleet
-from worker.inspection.job import JobFacts, read_job
+from worker.inspection.job import JobFacts, LedgerRow, read_job
 from worker.inspection.letters import AttemptTold, Letter
 from worker.inspection.sources import Sources
 from worker.inspection.why import why as explain
 from worker.inspection.words import at, count, span
-
-_HIDDEN = frozenset({"attempts", "result", "place", "lease", "now"})
 
 
 def show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = False) -> None:
@@ -83,7 +81,10 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
         parts.append(("redis", _grid(rows)))
         if mark.attempts:
             parts.append(("attempts that failed", attempts_table(mark.attempts)))
-    parts += [("ledger", _grid(plain(row))) for row in facts.ledger]
+    for row in facts.ledger:
+        parts.append(("ledger", _grid({name: value for name, value in plain(row).items() if name != "errors"})))
+        if row.errors:
+            parts.append(("attempts", _attempts_with_the_last(row)))
     if facts.outbox is not None:
         parts.append(("outbox", _grid(plain(facts.outbox))))
     parts += [(f"dead letter, {letter.state}", letter_view(letter)) for letter in facts.letters]
@@ -94,7 +95,7 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
 
 def letter_view(letter: Letter) -> RenderableType:
     """A letter: its fields, then its attempts."""
-    fields = {name: value for name, value in plain(letter).items() if name not in _HIDDEN}
+    fields = {name: value for name, value in plain(letter).items() if name != "attempts"}
     return Group(_grid(fields), attempts_table(letter.attempts)) if letter.attempts else _grid(fields)
 
 
@@ -104,6 +105,13 @@ def attempts_table(attempts: list[AttemptTold]) -> Table:
     for each in attempts:
         said = f"{each.error.rpartition('.')[2]}: {each.message}"
         made.add_row(at(each.at), str(each.attempt or ""), readable(said), readable(each.worker or ""))
+    return made
+
+
+def _attempts_with_the_last(row: LedgerRow) -> Table:
+    """Those that failed, and the one that did it."""
+    made = attempts_table(row.errors)
+    made.add_row(at(row.committed_at), str(row.attempts), Text(row.outcome, style="green"), readable(row.worker))
     return made
 
 

@@ -59,7 +59,7 @@ def _show(fleet: Fleet) -> None:
 def _lines(worker: WorkerRecord) -> Text:
     told = (
         f"\n  pid {worker.pid}, version {worker.version}, last beat {span(worker.beat_age_s)} ago, "
-        f"{worker.running} of {worker.max_jobs} running, {worker.complete:,} done, {worker.failed:,} failed, "
+        f"{_running(worker)} running, {worker.complete:,} done, {worker.failed:,} failed, "
         f"last progress {_progress(worker)}"
     )
     return Text.assemble((readable(worker.id), "bold"), "  ", _state(worker), told)
@@ -74,13 +74,21 @@ def _table(workers: list[WorkerRecord]) -> Table:
             str(worker.pid),
             worker.version,
             f"{span(worker.beat_age_s)} ago",
-            f"{worker.running} of {worker.max_jobs}",
+            _running(worker),
             f"{worker.complete:,}",
             f"{worker.failed:,}",
             _progress(worker),
             _state(worker),
         )
     return made
+
+
+def _running(worker: WorkerRecord) -> str:
+    slots = f"{worker.running} of {worker.max_jobs}"
+    if worker.running_since is None or worker.last_beat_at is None:
+        return slots
+    before_beat_s = max(0.0, (worker.last_beat_at - worker.running_since).total_seconds())
+    return f"{slots}, oldest {span(worker.beat_age_s + before_beat_s)}"
 
 
 def _progress(worker: WorkerRecord) -> str:

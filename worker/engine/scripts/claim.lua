@@ -5,7 +5,7 @@
 -- ARGV   token, lease ms, limit, bytes limit, not after (ms, 0 = always), look for aborts (1/0),
 --        one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
 --        those are to be taken
--- reads  arq:paused, arq:job:<id>, arq:retry:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>
+-- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>
 -- writes arq:in-progress:<id>  SET NX token, the lease
 --        arq:crashes:<id>      deaths of workers, told by the score: see parking
 --        arq:abort             a mark is taken off when its job is claimed
@@ -17,7 +17,8 @@
 -- The try begun here is written to arq:retry:<id> only when it has ended without ending the job: a death is no try.
 --
 -- returns {now, next due or '', 1 if more may be due, {paused functions}, {job, …}} where a job is
---         {queue number, id, score, body or false, tries, crashes, 1 if aborted, 1 if the body is no string}
+--         {queue number, id, score, body or false, tries, crashes, 1 if aborted, 1 if the body is no string,
+--         {error of an earlier attempt, …}}
 --         or {now, 'late'}: the call came too late, its caller has given up on it, nothing was taken
 -- include shelf
 local RETRY_LIFE_S = 88400
@@ -129,6 +130,12 @@ local function count_crash(id)
   return crashes
 end
 
+-- What its earlier claims failed of. Only a job that was claimed before can have any, which is not looked for otherwise.
+local function errors_of(id, was_claimed)
+  local errors = was_claimed and redis.pcall('LRANGE', 'arq:errors:' .. id, 0, -1) or {}
+  return errors.err and {} or errors
+end
+
 local function is_parked(score)
   local number = tonumber(score)
   return number ~= math.floor(number) and number < math.huge and number > -math.huge
@@ -163,7 +170,8 @@ local function take(number, ids, scores)
     local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
     bytes = bytes + (body and #body or 0)
     jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries or 0) or 0) + 1,
-      is_parked(scores[i]) and count_crash(id) or 0, aborted and 1 or 0, misshapen }
+      is_parked(scores[i]) and count_crash(id) or 0, aborted and 1 or 0, misshapen,
+      errors_of(id, retries or is_parked(scores[i])) }
     park[#park + 1] = parked_score
     park[#park + 1] = id
   end

@@ -3,7 +3,7 @@
 --
 -- KEYS   the queues
 -- ARGV   eleven a job: queue number, id, token, tries that count from now on, delay (ms; '' = at the old score),
---        old score, error ('' none, else JSON), grace (ms; '' none: how long the function may stay unknown), paused
+--        old score, errors (JSON objects, a line each; '' none), grace (ms; '' none: how long the function may stay unknown), paused
 --        function on whose shelf it is put with its old score ('' none; after the delay if there is no shelf for it),
 --        why at no cost ('' if the try counts), longest delay (ms; '' = the delay does not grow with each such return)
 -- writes the queues, arq:shelves:<queue>, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, arq:handed-back:<id>, the
@@ -40,7 +40,7 @@ end
 
 for i = 1, #ARGV, 11 do
   local queue, id, token, tries = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-  local delay, score, failure, grace = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+  local delay, score, failures, grace = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
   local paused_function, why, longest = ARGV[i + 8], ARGV[i + 9], tonumber(ARGV[i + 10])
   if not ours(queue, id, token) then
     answers[#answers + 1] = 0
@@ -49,16 +49,19 @@ for i = 1, #ARGV, 11 do
   else
     redis.call('DEL', 'arq:in-progress:' .. id)
     redis.pcall('ZREM', 'arq:leases:' .. queue, id)
-    if tries > 0 then
+    local errors_key = 'arq:errors:' .. id
+    if failures ~= '' then
+      for failure in string.gmatch(failures, '[^\n]+') do
+        redis.pcall('RPUSH', errors_key, failure)
+      end
+      redis.pcall('LTRIM', errors_key, -ERRORS_KEPT, -1)
+      redis.call('EXPIRE', errors_key, RETRY_LIFE_S)
+    end
+    -- Also with no try that counts: the key tells the next claim that there are errors to be read.
+    if tries > 0 or redis.call('EXISTS', errors_key) == 1 then
       redis.call('SET', 'arq:retry:' .. id, tries, 'EX', RETRY_LIFE_S)
     else
       redis.call('DEL', 'arq:retry:' .. id)
-    end
-    if failure ~= '' then
-      local key = 'arq:errors:' .. id
-      redis.pcall('RPUSH', key, failure)
-      redis.pcall('LTRIM', key, -ERRORS_KEPT, -1)
-      redis.call('EXPIRE', key, RETRY_LIFE_S)
     end
     if why ~= '' then
       local key = 'arq:handed-back:' .. id
