@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from redis import Redis
 
-from tests.databases import MIGRATED, Databases, SeededPostgres
+from tests.databases import MIGRATED, Databases, SeededPostgres, memory
 from worker.embedded import DISPOSABLE, EmbeddedPostgres, EmbeddedRedis
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class OwnRedis(Protocol):
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The session's PostgreSQL: to be read, not to be stopped."""
-    with EmbeddedPostgres(settings=SETTINGS) as server:
+    with EmbeddedPostgres(settings=SETTINGS, within=memory()) as server:
         yield server
 
 
@@ -91,7 +91,7 @@ def redis_url(redis_server: EmbeddedRedis, redis_admin: Redis) -> str:
 @pytest.fixture(scope="session")
 def seed() -> Iterator[EmbeddedPostgres]:
     """A stopped PostgreSQL with a migrated database, whose data the private servers copy."""
-    with EmbeddedPostgres(settings=SETTINGS) as server:
+    with EmbeddedPostgres(settings=SETTINGS, within=memory()) as server:
         with Databases(server) as databases:
             databases.create_migrated()
         server.stop()

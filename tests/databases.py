@@ -1,9 +1,14 @@
-"""Databases for tests: migrated once, copied for each test in some 30 ms."""
+"""Databases for tests: migrated once, copied for each test; in memory, where there is enough of it.
+
+A database is some 300 files: on an ordinary disk to copy and delete them takes the kernel 140 ms, in memory 20.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 MIGRATED = "noteflow"
+ENOUGH_BYTES = 4 << 30
 
 
 class Databases:
@@ -67,7 +73,7 @@ class SeededPostgres(EmbeddedPostgres):
     """A server whose data is a copy of a stopped one's, which saves initdb and the migrations."""
 
     def __init__(self, seed: EmbeddedPostgres, *, settings: Mapping[str, str | int], tcp: bool = False) -> None:
-        super().__init__(settings=settings, tcp=tcp)
+        super().__init__(settings=settings, tcp=tcp, within=memory())
         self._seed = seed
         self._password = seed._password
 
@@ -75,6 +81,15 @@ class SeededPostgres(EmbeddedPostgres):
         shutil.copytree(self._seed.home / "data", self.home / "data")
         self._identity.give(self.home)
         return self._seed._executable
+
+
+def memory() -> Path | None:
+    """Return a directory in memory where a server may keep its data, None if there is none with enough room."""
+    directory = Path("/dev/shm")
+    with suppress(OSError):
+        if os.access(directory, os.W_OK) and shutil.disk_usage(directory).free >= ENOUGH_BYTES:
+            return directory
+    return None
 
 
 async def migrate(url: str, revision: str = "head") -> None:

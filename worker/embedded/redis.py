@@ -33,8 +33,9 @@ class EmbeddedRedis(EmbeddedServer):
         settings: Mapping[str, str | int] | None = None,
         tcp: bool = False,
         places: Places | None = None,
+        within: Path | None = None,
     ) -> None:
-        super().__init__(settings=settings, tcp=tcp, places=places)
+        super().__init__(settings=settings, tcp=tcp, places=places, within=within)
         self._append_only = append_only
         self._password = secrets.token_urlsafe() if tcp else ""
         self._secrets = self.home / "secrets.conf"

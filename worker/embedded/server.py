@@ -28,7 +28,8 @@ class EmbeddedServer(ABC):
     """A real server of our own, in a directory that only we may enter, which never outlives this process.
 
     Not started by being made: use ``with``, or ``start`` and ``close``. All calls block, from any thread.
-    After ``stop`` or ``kill``, ``start`` brings it back with the same data at the same address.
+    After ``stop`` or ``kill``, ``start`` brings it back with the same data at the same address. Its directory is made
+    ``within`` another, by default the system's for temporary files; the server's user must be able to enter that.
     """
 
     kind: ClassVar[Kind]
@@ -36,7 +37,12 @@ class EmbeddedServer(ABC):
     needs_ordinary_user: ClassVar[bool] = False
 
     def __init__(
-        self, *, settings: Mapping[str, str | int] | None = None, tcp: bool = False, places: Places | None = None
+        self,
+        *,
+        settings: Mapping[str, str | int] | None = None,
+        tcp: bool = False,
+        places: Places | None = None,
+        within: Path | None = None,
     ) -> None:
         self._settings = dict(settings or {})
         self._places = places or Places()
@@ -45,7 +51,7 @@ class EmbeddedServer(ABC):
         self._executable = Path()
         self._lifeline: Lifeline | None = None
         self._identity = ordinary_identity() if self.needs_ordinary_user else Identity()
-        self.home = self._make_home()
+        self.home = self._make_home(within)
         self.log = self.home / "log"
         self.port = 0
 
@@ -126,11 +132,11 @@ class EmbeddedServer(ABC):
     @abstractmethod
     def _answers(self) -> bool: ...
 
-    def _make_home(self) -> Path:
+    def _make_home(self, within: Path | None) -> Path:
         system = tempfile.gettempdir()
         # Another user cannot enter a private temporary directory, and a socket's path must stay short.
         private = self._identity.user is not None or len(system) > LONGEST_TEMPORARY_PATH
-        home = Path(tempfile.mkdtemp(prefix="noteflow-", dir="/tmp" if private else system))  # noqa: S108
+        home = Path(tempfile.mkdtemp(prefix="noteflow-", dir=within or ("/tmp" if private else system)))  # noqa: S108
         self._identity.give(home)
         return home
 
