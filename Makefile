@@ -16,7 +16,7 @@ demo: $(READY)  ## ingest sample meetings with real workers and real servers, an
 	@$(RUN) -m worker demo $(ARGS)
 
 test: $(READY)  ## run the tests against real PostgreSQL and Valkey
-	@$(RUN) -m pytest -n 3 -m 'not slow' $(ARGS)
+	@$(RUN) -m pytest -n 4 -m 'not slow' $(ARGS)
 
 test-slow: $(READY)  ## run what takes too long for every day
 	@$(RUN) -m pytest -m slow $(ARGS)

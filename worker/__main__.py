@@ -9,6 +9,10 @@ if __name__ == "__main__":
         from worker.early_stop import end_when_told
 
         end_when_told()
-    from worker.cli import create_app
+    from worker.collecting import importing
 
-    create_app()()
+    with importing():
+        from worker.cli import create_app
+
+        app = create_app()
+    app()

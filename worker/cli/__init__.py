@@ -11,6 +11,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from worker.collecting import importing
+
 COMMANDS: Final = {
     "run": "worker.cli.run:run",
     "migrate": "worker.cli.migrate:migrate_command",
@@ -54,7 +56,8 @@ class Commands(TyperGroup):
 
 def _imported(name: str, place: str) -> Any:
     module, attribute = place.split(":")
-    found = getattr(import_module(module), attribute)
+    with importing():
+        found = getattr(import_module(module), attribute)
     holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     holder.callback()(lambda: None)
     if name == "jobs":

@@ -15,6 +15,12 @@ MOST_ROWS = 500
 MOST_BYTES = 8 * 1_048_576
 """Of payloads in one call, unless the first is longer; Redis does nothing else meanwhile."""
 
+FROZEN_AFTER_MS = 10_000
+"""A relay that stood still for so long within its transaction loses it, and with it the lock that all others want.
+
+Redis answers, or is given up, within half of that.
+"""
+
 _ONE_AT_A_TIME = 5018276
 """Of PostgreSQL's advisory locks: with it rows reach Redis in the order in which they were asked for."""
 
@@ -41,7 +47,8 @@ async def dispatch_due(engine: AsyncEngine, dispatcher: Dispatcher) -> Dispatche
     job is there already (it is just being parked, or it waits) is looked at again soon, later ever more rarely.
     """
     async with engine.begin() as connection:
-        due = (await connection.execute(text(_DUE), {"most": MOST_ROWS, "lock": _ONE_AT_A_TIME})).all()
+        asked = {"most": MOST_ROWS, "lock": _ONE_AT_A_TIME, "frozen_after": f"{FROZEN_AFTER_MS}ms"}
+        due = (await connection.execute(text(_DUE), asked)).all()
         if not due:
             return Dispatched()
         there = await _there(dispatcher, [row for row in due if row.state == "dispatched"])
@@ -88,16 +95,18 @@ async def _put_in(connection: AsyncConnection, dispatcher: Dispatcher, job_ids: 
 # Nothing is due for whoever does not get the lock: he who has it was called by the same commit, and looks once more
 # before he rests.
 _DUE = """
-    WITH waiting AS (
+    WITH mine AS MATERIALIZED (
+        SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint))
+           AND set_config('idle_in_transaction_session_timeout', CAST(:frozen_after AS text), true) IS NOT NULL
+    ), waiting AS (
         SELECT job_id, queue, state, position, octet_length(body) AS size_bytes,
                coalesce(dispatched_at < clock_timestamp() - interval '15 s', false) AS was_settled FROM outbox
-        WHERE state = 'waiting' AND (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)))
+        WHERE state = 'waiting' AND (SELECT * FROM mine)
         ORDER BY position LIMIT :most FOR UPDATE SKIP LOCKED
     ), doubted AS (
         SELECT job_id, queue, state, position, octet_length(body) AS size_bytes,
                coalesce(dispatched_at < clock_timestamp() - interval '15 s', false) AS was_settled FROM outbox
-        WHERE state = 'dispatched' AND due_at <= clock_timestamp()
-          AND (SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint)))
+        WHERE state = 'dispatched' AND due_at <= clock_timestamp() AND (SELECT * FROM mine)
         ORDER BY due_at, position LIMIT :most FOR UPDATE SKIP LOCKED
     )
     SELECT * FROM (SELECT * FROM waiting UNION ALL SELECT * FROM doubted) AS due ORDER BY position LIMIT :most

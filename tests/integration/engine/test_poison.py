@@ -237,8 +237,13 @@ async def test_keys_of_the_wrong_type_are_overwritten(
     worker = make_worker([fine, func(refuse, name="refuse")], burst=False)
     async with serving(worker):
         await eventually(lambda: worker.jobs_complete == worker.jobs_failed == 1)
-        await eventually(lambda: letters.show("bad"))
+        await eventually(lambda: _is_letter(redis, "bad"))
+        assert await letters.show("bad") is not None
         await eventually(lambda: _gone(redis, "arq:job:ok"))
+
+
+async def _is_letter(redis: Any, job_id: str) -> bool:
+    return bool(await redis.type(f"arq:dead:letter:{job_id}") == b"hash")
 
 
 @pytest.mark.parametrize("key", ["arq:paused", "arq:abort", "low"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from tests.integration.worker.asking import ask, has, queued
 from tests.integration.worker.relays import NEVER_S, relaying
 from tests.integration.worker.stage import Stage, batch, move
 from tests.waiting import eventually
+from worker.outbox import dispatching
 from worker.outbox.dispatching import dispatch_due
 from worker.outbox.epoch import notice_loss
 
@@ -72,6 +74,27 @@ async def test_a_relay_that_dies_between_redis_and_its_commit_does_harm_to_nothi
     await dispatch_due(stage.engine, Dispatcher(redis))
     assert await stage.outbox() == {job_ids[1]: "dispatched"}
     assert await queued(redis) == [job_ids[1]]
+
+
+async def test_a_relay_that_stands_still_in_the_middle_does_not_stop_the_others(
+    stage: Stage, met: UUID, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "FROZEN_AFTER_MS", 200)
+    entered = asyncio.Event()
+
+    class Frozen(Dispatcher):
+        async def dispatch(self, jobs: Any) -> list[bool]:
+            entered.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    (job_id,) = await ask(stage, batch(met, 0))
+    frozen = asyncio.create_task(dispatch_due(stage.engine, Frozen(redis)))
+    await entered.wait()
+    async with relaying(stage.engine, redis, rest_s=0.05):
+        await eventually(lambda: has(redis, job_id))
+    frozen.cancel()
+    await asyncio.gather(frozen, return_exceptions=True)
 
 
 async def test_a_job_woken_while_its_claim_is_just_ending_is_looked_at_again_at_once(

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+
+import pytest
+
+from worker.collecting import importing
 
 PROGRAM = """
 import gc
@@ -30,3 +35,10 @@ def test_what_stays_is_spared_and_what_is_dropped_is_still_collected() -> None:
     """In a process of its own: the collector is everybody's."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 20_000
+
+
+def test_after_the_import_of_a_command_garbage_is_looked_for_again() -> None:
+    with pytest.raises(ImportError), importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
