@@ -89,7 +89,7 @@ def redis_url(redis_server: EmbeddedRedis, redis_admin: Redis) -> str:
 
 
 @pytest.fixture(scope="session")
-def seed() -> Iterator[EmbeddedPostgres]:
+def seeded_postgres() -> Iterator[EmbeddedPostgres]:
     """A stopped PostgreSQL with a migrated database, whose data the private servers copy."""
     with EmbeddedPostgres(settings=SETTINGS, within=memory()) as server:
         with Databases(server) as databases:
@@ -99,12 +99,14 @@ def seed() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-def own_postgres(seed: EmbeddedPostgres) -> Iterator[OwnPostgres]:
+def own_postgres(seeded_postgres: EmbeddedPostgres) -> Iterator[OwnPostgres]:
     """A factory of PostgreSQL servers that the test may stop, kill and start again."""
     with ExitStack() as stack:
 
         def start(*, settings: Mapping[str, str | int] | None = None, tcp: bool = False) -> EmbeddedPostgres:
-            return stack.enter_context(SeededPostgres(seed, settings={**SETTINGS, **(settings or {})}, tcp=tcp))
+            return stack.enter_context(
+                SeededPostgres(seeded_postgres, settings={**SETTINGS, **(settings or {})}, tcp=tcp)
+            )
 
         yield start
 

@@ -106,8 +106,10 @@ def forgotten_lock(night: Night, table: str) -> Iterator[None]:
             asyncpg.connect(driver_url(night.jobs.database_url), server_settings={"application_name": "psql"})
         )
         runner.run(session.execute(f"BEGIN; LOCK TABLE {table}"))
-        yield
-        session.terminate()
+        try:
+            yield
+        finally:
+            session.terminate()
 
 
 def type_into_psql(night: Night, statement: str) -> None:

@@ -28,11 +28,11 @@ JOBS = 300
 
 
 @pytest.fixture
-def small_disk(seed: EmbeddedPostgres) -> Iterator[SmallDiskPostgres]:
+def small_disk(seeded_postgres: EmbeddedPostgres) -> Iterator[SmallDiskPostgres]:
     """A PostgreSQL with a small disk."""
     if not can_mount():
         pytest.skip("a full disk needs user namespaces, which this machine does not allow")
-    with SmallDiskPostgres(seed, settings=SETTINGS) as server:
+    with SmallDiskPostgres(seeded_postgres, settings=SETTINGS) as server:
         yield server
 
 

@@ -58,6 +58,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         worker.queues,
         due=worker.wanted.set,
         broken=worker.link.drop_idle_connections,
+        emptied=worker.leases.beat_soon,  # the worker's record is gone too
         own_writes=lambda: worker.link.turns,
         outages=lambda: (worker.outage.count, worker.outage.lasts),
         idle_poll_s=worker.options.idle_poll_s,

@@ -34,10 +34,11 @@ _LONGEST_GAP_S = 0.02
 class Watcher:
     """Call `due` when a hungry worker should claim; `watching` says whether Redis will call us at all.
 
-    `broken` is called when the connection is lost: its neighbours in the pool are likely to be lost too. `own_writes`
-    counts the beginnings and ends of what this worker writes itself, which calls it too: it is odd meanwhile. When what
-    `outages` returns has changed, the watcher connects anew: its connection only reads, and would not notice that it
-    leads to a server which was replaced.
+    `broken` is called when the connection is lost: its neighbours in the pool are likely to be lost too. `emptied` is
+    called when the server lost all its keys at once (FLUSHALL), which it tells everybody whom it would call.
+    `own_writes` counts the beginnings and ends of what this worker writes itself, which calls it too: it is odd
+    meanwhile. When what `outages` returns has changed, the watcher connects anew: its connection only reads, and would
+    not notice that it leads to a server which was replaced.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Watcher:
         *,
         due: Callable[[], None],
         broken: Callable[[], Awaitable[None]],
+        emptied: Callable[[], None],
         own_writes: Callable[[], int],
         outages: Callable[[], object],
         idle_poll_s: float,
@@ -56,6 +58,7 @@ class Watcher:
         self._queues = tuple(queues)
         self._due = due
         self._broken = broken
+        self._emptied = emptied
         self._own_writes = own_writes
         self._outages = outages
         self._idle_poll_s = idle_poll_s
@@ -183,10 +186,16 @@ class Watcher:
             answer = await connection.read_response()
             if not isinstance(answer, hiredis.PushNotification):
                 return answer
-            self._pushed = True
+            self._pushed = self._heard(answer)
 
     async def _pushed_within(self, connection: AbstractConnection, timeout_s: float) -> bool:
         if self._pushed:
             return True
         answer = await connection.read_response(timeout=max(timeout_s, 0.001))
-        return isinstance(answer, hiredis.PushNotification)
+        return isinstance(answer, hiredis.PushNotification) and self._heard(answer)
+
+    def _heard(self, push: hiredis.PushNotification) -> bool:
+        # An invalidation names its keys; one that names none means all there were.
+        if len(push) > 1 and push[1] is None:
+            self._emptied()
+        return True

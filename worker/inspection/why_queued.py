@@ -10,6 +10,7 @@ from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint, Place
 from worker.inspection.job import JobFacts
 from worker.inspection.words import at, count, since, span, until
+from worker.retry import Failure
 
 Said = tuple[str, str, str | None]
 
@@ -103,11 +104,10 @@ def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now:
         return "deferred", f"it is deferred until {when}", retry
     if away := _away(fleet, place):
         return "postgresql_away", f"PostgreSQL is away ({away}); it was handed back until {when}", "check"
-    return (
-        "handed_back",
-        f"it was handed back{_how_often(mark)} until {when}{failures(mark.attempts, mark.crashes)}",
-        retry,
-    )
+    sentence = f"it was handed back{_how_often(mark)} until {when}{failures(mark.attempts, mark.crashes)}"
+    # Somebody may hold a lock, whom `check` names; until that ends, a retry meets it again.
+    in_the_way = any(each.reason == Failure.CONFLICT for each in mark.handed_back)
+    return "handed_back", sentence, "check" if in_the_way else retry
 
 
 def _how_often(mark: Footprint) -> str:

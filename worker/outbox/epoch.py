@@ -28,8 +28,11 @@ class Loss:
     pauses: Restored
 
 
-async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
+async def notice_loss(engine: AsyncEngine, redis: Redis, *, was_marked: bool = False) -> Loss | None:
     """If Redis may have lost its data, restore the pauses, and have every dispatched row looked at again.
+
+    With `was_marked` the caller has found the mark, or left it, before: if it is gone, something was lost for certain,
+    and it is noted for an hour that jobs may be which nobody but their producers knows of.
 
     The mark is the run id of the server that holds it. It is gone after a FLUSHALL, and another after a restart or a
     failover, from which Redis may have come back with all, some or nothing of what it held. The mark comes last: a
@@ -40,7 +43,7 @@ async def notice_loss(engine: AsyncEngine, redis: Redis) -> Loss | None:
         return None
     pauses = await restore_pauses(engine, redis)
     doubted = await _doubt_all(engine)
-    is_loss = found is not None or bool(doubted or pauses)
+    is_loss = was_marked or found is not None or bool(doubted or pauses)
     call: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
     try:
         await call("EVAL", _LEAVE_MARK, 2, keys.OUTBOX_MARK, keys.OUTBOX_LOST, run_id, doubted, int(is_loss))

@@ -27,7 +27,7 @@ from worker.story import place_of
 
 LONGEST_PAUSE_S = 2.0
 
-_ANOTHER = "it is not the Redis that they were given to"
+_ANOTHER = "it is another Redis than before, or was emptied"
 
 
 class Relay:
@@ -95,8 +95,8 @@ class Relay:
 
     async def _once(self) -> None:
         if time.monotonic() - self._noticed_at >= self._rest_s / 2:
-            if loss := await notice_loss(self._engine, self._redis):
-                if loss.jobs:
+            if loss := await notice_loss(self._engine, self._redis, was_marked=math.isfinite(self._noticed_at)):
+                if loss.jobs or math.isfinite(self._noticed_at):
                     self._log.warning("outbox.redis_lost", jobs=loss.jobs, why=_ANOTHER)
                 if loss.pauses:
                     paused, resumed = loss.pauses.paused, loss.pauses.resumed

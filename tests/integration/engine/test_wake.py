@@ -156,6 +156,21 @@ async def test_a_lost_call_is_made_good_by_the_slow_poll(
         await asyncio.wait_for(started.get(), 5)
 
 
+async def test_a_worker_whose_redis_was_emptied_writes_its_record_anew_at_once(
+    redis: ArqRedis, make_worker: MakeWorker, noting: Any
+) -> None:
+    worker = make_worker([noting], burst=False, options=Options(beat_s=60.0, lease_s=180.0, idle_poll_s=60.0))
+    record = f"arq:worker:{worker.worker_id}"
+    async with serving(worker):
+        await put(redis, "first", "note")
+        await eventually(lambda: worker.jobs_complete == 1)
+        await eventually(lambda: redis.exists(record))
+        await redis.flushall()
+        await eventually(lambda: redis.exists(record))
+        await put(redis, "second", "note")
+        await eventually(lambda: worker.jobs_complete == 2)
+
+
 async def test_what_is_due_but_cannot_be_had_does_not_spin(
     redis: ArqRedis, make_worker: MakeWorker, noting: Any, started: asyncio.Queue[float]
 ) -> None:

@@ -49,6 +49,13 @@ async def handed_back(ground: Ground) -> str:
     return job_id
 
 
+async def handed_back_for_a_lock(ground: Ground) -> str:
+    job_id = await handed_back(ground)
+    told = {"n:conflict": 2, "at:conflict": 1, "by:conflict": WORKER}
+    await ground.redis.hset(f"arq:handed-back:{job_id}", mapping=told)
+    return job_id
+
+
 async def handed_back_for_two_reasons(ground: Ground) -> str:
     await ground.worker()
     job_id = await ground.enqueue(defer_by=20)
@@ -421,6 +428,7 @@ async def waiting_without_postgresql(ground: Ground) -> str:
 CASES = {
     "deferred": Case("deferred", deferred, ("deferred until", "in 1 h"), "jobs retry"),
     "handed back": Case("handed_back", handed_back, ("handed back until", "others were first"), "jobs retry"),
+    "handed back for a lock": Case("handed_back", handed_back_for_a_lock, ("2 times (conflict)",), "check"),
     "handed back for two reasons": Case(
         "handed_back", handed_back_for_two_reasons, ("handed back 4 times (drain 1, unavailable 3), now until",), "jobs"
     ),

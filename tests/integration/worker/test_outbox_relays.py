@@ -97,6 +97,19 @@ async def test_a_relay_that_stands_still_in_the_middle_does_not_stop_the_others(
     await asyncio.gather(frozen, return_exceptions=True)
 
 
+async def test_a_redis_that_was_emptied_is_noticed_though_the_outbox_had_nothing_there(
+    stage: Stage, redis: Redis
+) -> None:
+    with capture_logs() as lines:
+        async with relaying(stage.engine, redis, rest_s=0.05):
+            await eventually(lambda: redis.exists("arq:outbox:mark"))
+            assert not await redis.exists("arq:outbox:lost")
+            await redis.flushall()
+            await eventually(lambda: redis.exists("arq:outbox:lost"))
+            await eventually(lambda: [line for line in lines if line["event"] == "outbox.redis_lost"])
+    assert [line["jobs"] for line in lines if line["event"] == "outbox.redis_lost"] == [0]
+
+
 async def test_a_job_woken_while_its_claim_is_just_ending_is_looked_at_again_at_once(
     stage: Stage, met: UUID, redis: Redis
 ) -> None:

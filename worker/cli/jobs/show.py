@@ -21,7 +21,7 @@ from worker.inspection.job import JobFacts, LedgerRow, read_job
 from worker.inspection.letters import AttemptTold, Letter
 from worker.inspection.sources import Sources
 from worker.inspection.why import why as explain
-from worker.inspection.words import at, count, span
+from worker.inspection.words import at, count, since, span
 
 
 def show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = False) -> None:
@@ -68,7 +68,8 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
                 f"{mark.place.before_it:,} before it in {mark.place.queue}, at {at(mark.place.due_at)}{claimed}"
             )
         if mark.lease is not None:
-            rows["lease"] = f"{mark.lease.worker}, ends in {span(mark.lease.ends_in_s or 0)} unless it is renewed"
+            held = f", since {since(mark.lease.since, mark.now)}" if mark.lease.since else ""
+            rows["lease"] = f"{mark.lease.worker}{held}, ends in {span(mark.lease.ends_in_s or 0)} unless it is renewed"
         if mark.place or mark.lease:
             rows["tries"] = f"{mark.tries} begun, {count(mark.crashes, 'worker')} died running it"
         for each in mark.handed_back:
