@@ -74,8 +74,7 @@ class Link:
     async def claim(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes] = ()) -> Batch:
         """Claim up to `limit` due jobs (or `ids`, if due); raise what the connection raises."""
         self._closed = False
-        for token in self._asking.unanswered[:]:
-            await self._recover(token)
+        await self._recover_all()
         asked = self._asking.ask(limit, reserves, aborts=aborts, ids=ids)
         while self._asked is not None:
             await asyncio.wait([self._asked.batch])
@@ -96,6 +95,10 @@ class Link:
             await asyncio.wait([self._pump])
             self._pump = None
         self._waiting.give_up()
+        try:
+            await self._recover_all()  # whoever asked was stopped before the answer came
+        except UNREACHABLE as error:
+            logger.warning("a claim was cut off; what it took runs when its lease ends: %s", error)
 
     async def drop_idle_connections(self) -> None:
         """Connect anew: what one connection met, idle ones would meet too, each after a time-out of its own."""
@@ -169,13 +172,14 @@ class Link:
         async with asyncio.timeout(self._options.command_timeout_s):
             return await call_scripts(self._pool(), commands, wire.SCRIPTS)
 
-    async def _recover(self, token: str) -> None:
-        answers = await self._send([self._asking.recovery(token)])
-        if isinstance(answers[0], BaseException):
-            raise answers[0]
-        self._asking.unanswered.remove(token)
-        if answers[0]:
-            logger.warning("handed back %d jobs whose claim was cut off", answers[0])
+    async def _recover_all(self) -> None:
+        for token in self._asking.unanswered[:]:
+            answers = await self._send([self._asking.recovery(token)])
+            if isinstance(answers[0], BaseException):
+                raise answers[0]
+            self._asking.unanswered.remove(token)
+            if answers[0]:
+                logger.warning("handed back %d jobs whose claim was cut off", answers[0])
 
     def _report(self, evicted: list[str]) -> None:
         for job_id in evicted:
