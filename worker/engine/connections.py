@@ -15,6 +15,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import NoScriptError, ResponseError
 from redis.sentinel import Sentinel
 
+from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from worker.engine.outage import UNREACHABLE, Backoff
 from worker.engine.scripts import script
 
@@ -88,18 +89,13 @@ async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequen
 
 
 async def _execute(pool: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
-    try:
+    with closed_connections_told():
         if len(commands) > 1:
             return await converse(pool.connection_pool, commands)
         try:
             return [await pool.execute_command(*commands[0])]
         except ResponseError as error:
             return [error]
-    except RuntimeError as error:
-        # uvloop's word for a connection that was closed between redis-py's look at it and its writing.
-        if "the handler is closed" not in str(error):
-            raise
-        raise ConnectionError("the connection was closed under our hands") from error
 
 
 async def converse(pool: ConnectionPool, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
+from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, ailment
 from worker.inspection.ids import stored
 from worker.settings import Settings
@@ -82,7 +83,8 @@ class Sources:
     async def answer(self, asked: Awaitable[T]) -> T:
         """What Redis answers. Raises RedisAway, which names the server and never its password."""
         try:
-            return await asked
+            with closed_connections_told():
+                return await asked
         except REDIS_FAILURES as error:
             self.redis_problem = ailment(error, address_of(self.redis))
             raise RedisAway(self.redis_problem) from error

@@ -28,6 +28,7 @@ from noteflow.infrastructure.queue.asking import (
     check_timeout,
     checked_commands,
 )
+from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from noteflow.infrastructure.queue.cutting import EncodedJob, jobs_of, round_trips
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
 from noteflow.infrastructure.queue.script import Script
@@ -141,7 +142,8 @@ class JobClient:
                     argv += (job.job_id, int(job.once), job.head)
                 try:
                     async with asyncio.timeout(self._timeout_s):
-                        verdicts += await self._script.call(self._redis, [self._queue_name], argv)
+                        with closed_connections_told():
+                            verdicts += await self._script.call(self._redis, [self._queue_name], argv)
                 except REDIS_FAILURES as error:
                     raise not_enqueued(error, self._redis) from without_arguments(error)
         new = iter(verdicts)

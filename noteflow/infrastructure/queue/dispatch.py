@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
+from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 
@@ -43,7 +44,8 @@ class Dispatcher:
         if not arguments:
             return []
         try:
-            answers: Iterable[int] = await script.call(self._redis, [], arguments)
+            with closed_connections_told():
+                answers: Iterable[int] = await script.call(self._redis, [], arguments)
         except REDIS_FAILURES as error:
             raise unavailable(error, self._redis) from without_arguments(error)
         return [answer == 1 for answer in answers]
