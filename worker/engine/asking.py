@@ -42,9 +42,11 @@ class Asking:
         self._offset_ms: float | None = None
         self.unanswered: list[str] = []
 
-    def ask(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes]) -> Asked:
+    def ask(
+        self, limit: int, reserves: Sequence[int], *, aborts: bool, has_suspect: bool = False, ids: Sequence[bytes] = ()
+    ) -> Asked:
         """Return a claim for up to `limit` due jobs, or for `ids`, if due."""
-        return Asked(wire.Request(self._token(), limit, tuple(reserves), aborts, tuple(ids)))
+        return Asked(wire.Request(self._token(), limit, tuple(reserves), aborts, has_suspect, tuple(ids)))
 
     def _token(self) -> str:
         """Return a token that no claim had: the worker, and the moment on Redis's clock as far as that is known."""

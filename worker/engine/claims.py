@@ -75,7 +75,7 @@ class Claim:
     @property
     def is_text(self) -> bool:
         """Tell whether the id is UTF-8, as it is for every honest producer."""
-        return not any("\ud800" <= character <= "\udfff" for character in self.job_id)
+        return self.job_id.isascii() or not any("\ud800" <= character <= "\udfff" for character in self.job_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,11 +71,13 @@ class Link:
         self._waiting.append(settlement)
         self._start()
 
-    async def claim(self, limit: int, reserves: Sequence[int], *, aborts: bool, ids: Sequence[bytes] = ()) -> Batch:
+    async def claim(
+        self, limit: int, reserves: Sequence[int], *, aborts: bool, has_suspect: bool = False, ids: Sequence[bytes] = ()
+    ) -> Batch:
         """Claim up to `limit` due jobs (or `ids`, if due); raise what the connection raises."""
         self._closed = False
         await self._recover_all()
-        asked = self._asking.ask(limit, reserves, aborts=aborts, ids=ids)
+        asked = self._asking.ask(limit, reserves, aborts=aborts, has_suspect=has_suspect, ids=ids)
         while self._asked is not None:
             await asyncio.wait([self._asked.batch])
         self._asked = asked

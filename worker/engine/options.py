@@ -23,7 +23,8 @@ class Options:
     - `overrun_s`: how long a job may ignore its timeout before its lease is given up.
     - `command_timeout_s`: after this long without an answer a connection counts as dead.
     - `idle_poll_s`: an idle worker looks into the queue this often although nobody called it.
-    - `max_crashes`: so many deaths of workers running a job make it a dead letter.
+    - `max_crashes`: so many deaths of workers running a job make it a dead letter. With one death less it is suspect:
+      no worker runs two such jobs at once, so that what is only beside a killer is not taken for it.
     - `max_dead_letters`: beyond, the oldest give way, which is logged and counted; 0 keeps all.
     - `unknown_function_grace_s`: a job of an unknown function is handed back for so long, since a deploy may be
       under way, before it becomes a dead letter. Not in burst mode, where nobody deploys.
@@ -52,3 +53,8 @@ class Options:
     beat_s: float = 10.0
     gate: Gate = field(default_factory=Gate)
     on_ending: Callable[[Ending], None] | None = None
+
+    @property
+    def suspicion(self) -> int:
+        """Return how many deaths of workers make a job suspect; 0 if none do, for the first ends it."""
+        return max(self.max_crashes - 1, 0)

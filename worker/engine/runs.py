@@ -19,11 +19,12 @@ logger = logging.getLogger("worker.engine")
 
 
 class Runs:
-    """Be the running jobs of `worker`; `begun` counts all there ever were."""
+    """Be the running jobs of `worker`; `begun` counts all there ever were, `suspects` those that may kill it."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self.begun = 0
+        self.suspects = 0
 
     def start(self, claim: Claim) -> None:
         """Run a claimed job in a task of its own, with its lease renewed meanwhile."""
@@ -32,6 +33,7 @@ class Runs:
         worker.leases.start()
         worker.job_counter += 1
         self.begun += 1
+        self.suspects += self._is_suspect(claim)
         task = worker.loop.create_task(run_claim(worker, claim))
         worker.tasks[claim.job_id] = task
         task.add_done_callback(lambda done: self._ended(claim, done))
@@ -58,9 +60,15 @@ class Runs:
             was_full = worker.job_counter >= worker.max_jobs
             claim.holds_slot = False
             worker.job_counter -= 1
+            was_suspect = self._is_suspect(claim)
+            self.suspects -= was_suspect
             # Who had room has claimed all that was due, and is called when more is.
-            if was_full or worker.burst:
+            if was_full or was_suspect or worker.burst:
                 worker.wanted.set()
+
+    def _is_suspect(self, claim: Claim) -> bool:
+        suspicion = self._worker.options.suspicion
+        return 0 < suspicion <= claim.crashes
 
     def drop(self, claim: Claim) -> None:
         """Stop renewing the lease of an ended claim."""

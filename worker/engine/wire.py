@@ -22,12 +22,13 @@ _STATUS: Final = {0: Status.LOST, 1: Status.DONE, 2: Status.DONE, 3: Status.GRAC
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Ask for jobs under `token`."""
+    """Ask for jobs under `token`; `has_suspect`: the worker runs a job that is suspect, and must get no other."""
 
     token: str
     limit: int
     reserves: tuple[int, ...]
     aborts: bool
+    has_suspect: bool = False
     ids: tuple[bytes, ...] = ()
 
 
@@ -53,6 +54,8 @@ def claim_call(request: Request, queues: Sequence[str], options: Options, not_af
         options.claim_bytes,
         not_after_ms,
         int(request.aborts),
+        options.suspicion,
+        int(request.has_suspect),
         *request.reserves,
         *request.ids,
     )

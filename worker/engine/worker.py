@@ -96,7 +96,11 @@ class Worker(arq.worker.Worker):
     async def claim(self, limit: int, ids: list[bytes] | None = None) -> Batch:
         """Claim up to `limit` due jobs and start them; raise what the connection raises."""
         batch = await self.link.claim(
-            limit, reserves(self, limit), aborts=self.allow_abort_jobs, ids=[] if ids is None else ids
+            limit,
+            reserves(self, limit),
+            aborts=self.allow_abort_jobs,
+            has_suspect=self.runs.suspects > 0,
+            ids=[] if ids is None else ids,
         )
         self.paused_functions = batch.paused_functions
         for claim in batch.claims:

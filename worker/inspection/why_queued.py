@@ -26,7 +26,7 @@ def queued(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: da
         or _marked(facts, mark, place, now)
         or _nobody(fleet, place)
         or _unknown_function(facts, mark, fleet, place, now)
-        or _lease_over(place, now)
+        or _lease_over(mark, place, now)
         or _deferred(facts, mark, fleet, place, now)
         or _held_back(fleet, place)
         or _in_line(facts, mark, fleet, place, now)
@@ -88,10 +88,15 @@ def _unknown_function(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Pla
     return "unknown_function", sentence, "jobs workers"
 
 
-def _lease_over(place: Place, now: datetime) -> Said | None:
+def _lease_over(mark: Footprint, place: Place, now: datetime) -> Said | None:
     if not place.was_claimed or place.is_due:
         return None
-    return "lease_over", f"its last claim was never ended; it comes due again at {until(place.due_at, now)}", None
+    due = f"it comes due again at {until(place.due_at, now)}"
+    if mark.crashes + 1 >= Options().suspicion:
+        died = count(mark.crashes + 1, "worker")
+        apart = f"it is put off: {died} died running it, and no worker runs two such jobs at once"
+        return "lease_over", f"{apart}; {due}", "jobs workers"
+    return "lease_over", f"its last claim was never ended; {due}", None
 
 
 def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: datetime) -> Said | None:

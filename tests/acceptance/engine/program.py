@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from typing import Any, ClassVar
@@ -40,6 +41,11 @@ async def block(ctx: dict[Any, Any], for_s: float = 60) -> None:
     time.sleep(for_s)
 
 
+async def die(ctx: dict[Any, Any]) -> None:
+    """Take the whole process along, as a job does that runs out of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class WorkerSettings:
     """What ``arq --check`` looks at."""
 
@@ -56,7 +62,7 @@ def main(url: str, lease_s: str, wait_s: str) -> None:
 
 async def _make(url: str, lease_s: float, wait_s: int) -> Worker:
     return Worker(
-        [func(f, name=f.__name__, max_tries=2, timeout=3600) for f in (hold, count, nap, block)],
+        [func(f, name=f.__name__, max_tries=2, timeout=3600) for f in (hold, count, nap, block, die)],
         redis_settings=RedisSettings.from_dsn(url),
         options=Options(lease_s=lease_s),
         job_completion_wait=wait_s,

@@ -304,11 +304,11 @@ async def test_a_claim_whose_answer_is_cut_off_is_handed_back_uncharged(redis: A
 
 async def test_a_claim_that_a_hung_server_executes_too_late_takes_nothing(redis: ArqRedis) -> None:
     await put(redis, "j", "fine")
-    lease_ms, limit, most_bytes, aborts, reserve = 10_000, 1, 1000, 0, 0
+    lease_ms, limit, most_bytes, *others = 10_000, 1, 1000, 0, 0, 0, 0
     late = now_ms() - 1
-    answer = await run_script(redis, "claim", [QUEUE], ["token", lease_ms, limit, most_bytes, late, aborts, reserve])
+    answer = await run_script(redis, "claim", [QUEUE], ["token", lease_ms, limit, most_bytes, late, *others])
     assert answer[1] == b"late"
     assert await redis.exists("arq:in-progress:j") == 0
     in_time = now_ms() + 60_000
-    answer = await run_script(redis, "claim", [QUEUE], ["token", lease_ms, limit, most_bytes, in_time, aborts, reserve])
+    answer = await run_script(redis, "claim", [QUEUE], ["token", lease_ms, limit, most_bytes, in_time, *others])
     assert [job[1] for job in answer[4]] == [b"j"]

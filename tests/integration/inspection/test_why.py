@@ -174,6 +174,12 @@ async def lease_over(ground: Ground) -> str:
     return job_id
 
 
+async def put_off_beside_another_suspect(ground: Ground) -> str:
+    job_id = await lease_over(ground)
+    await ground.redis.set(f"arq:crashes:{job_id}", 1)  # the last death is counted with the next claim
+    return job_id
+
+
 async def postgresql_away_for_workers(ground: Ground) -> str:
     await ground.worker(ready=False, excuses=["waiting for postgresql"])
     return await ground.enqueue()
@@ -458,6 +464,12 @@ CASES = {
     "worker lost": Case("worker_lost", worker_lost, ("no record any more", "another claims it"), "jobs workers"),
     "stock worker": Case("running", held_by_stock_arq, ("a stock Arq worker",), "check"),
     "operator": Case("operator", held_by_an_operator, ("an operator's command",), None),
+    "put off": Case(
+        "lease_over",
+        put_off_beside_another_suspect,
+        ("It is put off: 2 workers died running it", "no worker runs two such"),
+        "jobs work",
+    ),
     "lease over": Case("lease_over", lease_over, ("never ended", "due again"), None),
     "postgresql away": Case("postgresql_away", postgresql_away_for_workers, ("PostgreSQL is away: 1 worker",), "check"),
     "stopping": Case("not_ready", workers_stopping, ("no worker of arq:queue is ready: stopping",), "jobs workers"),

@@ -79,9 +79,11 @@ def _lost(loss: RedisLoss, now: datetime | None) -> str:
             f"Redis {what}, and no worker has noticed yet: the next puts back what is missing of {jobs} of the outbox"
         )
     ago = span((now - loss.noticed_at).total_seconds()) if now else "some time"
-    done = f"{jobs} of the outbox looked at again, {loss.left:,} still to be"
-    others = "others are gone unless it kept them"
-    return f"Redis was emptied, restarted or replaced {ago} ago: {done}; {others}"
+    done = f": {jobs} of the outbox looked at again, {loss.left:,} still to be" if loss.jobs or loss.left else ""
+    others = (
+        "what was enqueued straight into it before is gone unless it kept that, and only its producers can repeat it"
+    )
+    return f"Redis was emptied, restarted or replaced {ago} ago{done}; {others}"
 
 
 def _blocked(blocker: Blocker) -> str:

@@ -3,6 +3,7 @@
 --
 -- KEYS   the queues, the one to be served first first
 -- ARGV   token, lease ms, limit, bytes limit, not after (ms, 0 = always), look for aborts (1/0),
+--        deaths of workers that make a job suspect (0 = never), whether the caller runs a suspect (1/0),
 --        one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
 --        those are to be taken
 -- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>
@@ -26,11 +27,13 @@ local PAGE = 64
 local SCAN_LIMIT = 5000
 local SHELVE_LIMIT = 500
 local LOOK_AGAIN_MS = 500
+local PUT_OFF_MS = 200
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local token, lease, limit, bytes_limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local not_after, look_for_aborts = tonumber(ARGV[5]), ARGV[6] == '1'
+local suspicion, has_suspect = tonumber(ARGV[7]), ARGV[8] == '1'
 if not_after > 0 and now > not_after then
   return { now, 'late' }
 end
@@ -130,6 +133,28 @@ local function count_crash(id)
   return crashes
 end
 
+-- A suspect has cost workers, or was only beside the job that did. No two of them run in one worker, so that the next
+-- death tells which. The others are put off: still parked, at no cost, for a worker that has none.
+local function is_one_too_many(id)
+  local crashes = redis.pcall('GET', 'arq:crashes:' .. id)
+  if suspicion == 0 or (tonumber(type(crashes) == 'string' and crashes or 0) or 0) + 1 < suspicion then
+    return false
+  end
+  local too_many = has_suspect
+  has_suspect = true
+  return too_many
+end
+
+local put_off_now = 0
+
+local function put_off(queue, id)
+  put_off_now = put_off_now + 1
+  local score = string.format('%.1f', now + PUT_OFF_MS + 0.5)
+  redis.call('DEL', 'arq:in-progress:' .. id)
+  redis.call('ZADD', queue, score, id)
+  redis.pcall('ZADD', 'arq:leases:' .. queue, score, id)
+end
+
 -- What its earlier claims failed of. Only a job that was claimed before can have any, which is not looked for otherwise.
 local function errors_of(id, was_claimed)
   local errors = was_claimed and redis.pcall('LRANGE', 'arq:errors:' .. id, 0, -1) or {}
@@ -145,7 +170,8 @@ local jobs, bytes = {}, 0
 local parked_score = string.format('%.1f', now + lease + 0.5)
 local parking = {}
 
--- Read what locked jobs are made of; what would exceed the bytes is unlocked again. Returns how many were.
+-- Read what locked jobs are made of; what would exceed the bytes, and suspects that are too many, are unlocked again.
+-- Returns how many were.
 local function take(number, ids, scores)
   if #ids == 0 then
     return 0
@@ -156,26 +182,31 @@ local function take(number, ids, scores)
     names[#ids + i] = 'arq:retry:' .. id
   end
   local found = redis.call('MGET', unpack(names))
-  local park = parking[number] or {}
+  local park, unlocked = parking[number] or {}, 0
   parking[number] = park
   for i, id in ipairs(ids) do
     if bytes >= bytes_limit then
       for rest = i, #ids do
         redis.call('DEL', 'arq:in-progress:' .. ids[rest])
       end
-      return #ids - i + 1
+      return unlocked + #ids - i + 1
     end
-    local body, retries = found[i], found[#ids + i]
-    local misshapen = not body and redis.call('EXISTS', names[i]) or 0
-    local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
-    bytes = bytes + (body and #body or 0)
-    jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries or 0) or 0) + 1,
-      is_parked(scores[i]) and count_crash(id) or 0, aborted and 1 or 0, misshapen,
-      errors_of(id, retries or is_parked(scores[i])) }
-    park[#park + 1] = parked_score
-    park[#park + 1] = id
+    local was_lost = is_parked(scores[i])
+    if was_lost and is_one_too_many(id) then
+      put_off(KEYS[number], id)
+      unlocked = unlocked + 1
+    else
+      local body, retries = found[i], found[#ids + i]
+      local misshapen = not body and redis.call('EXISTS', names[i]) or 0
+      local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
+      bytes = bytes + (body and #body or 0)
+      jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries or 0) or 0) + 1,
+        was_lost and count_crash(id) or 0, aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost) }
+      park[#park + 1] = parked_score
+      park[#park + 1] = id
+    end
   end
-  return 0
+  return unlocked
 end
 
 -- Take what dead workers held of one queue, and return how many slots are left. What is found not to be an orphan is
@@ -228,7 +259,7 @@ local function take_from(number, quota)
       ended[number] = true
       break
     end
-    local ids, scores, seen, shelved_before = {}, {}, 0, shelved_now
+    local ids, scores, seen, moved_before = {}, {}, 0, shelved_now + put_off_now
     for i = 1, #page, 2 do
       if #ids == quota then
         break
@@ -242,12 +273,12 @@ local function take_from(number, quota)
     put_on_shelves(queue)
     quota = quota - #ids + take(number, ids, scores)
     ended[number] = #page < 2 * asked and seen == #page / 2 and bytes < bytes_limit
-    offset[number] = at + seen - (shelved_now - shelved_before)
+    offset[number] = at + seen - (shelved_now + put_off_now - moved_before)
   end
   return quota
 end
 
-local ids_from = 7 + #KEYS
+local ids_from = 9 + #KEYS
 local free = limit
 if #ARGV >= ids_from then
   local ids, scores = {}, {}
@@ -263,7 +294,7 @@ else
   for number = 1, #KEYS do
     local kept = 0
     for later = number + 1, #KEYS do
-      kept = kept + tonumber(ARGV[6 + later])
+      kept = kept + tonumber(ARGV[8 + later])
     end
     local allowed = math.max(free - kept, 0)
     free = free - (allowed - take_from(number, allowed))

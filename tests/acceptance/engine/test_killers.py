@@ -1,0 +1,34 @@
+"""A job that kills its worker becomes a dead letter; who only ran beside it does not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from arq.connections import ArqRedis
+
+from tests.acceptance.engine.test_processes import Spawn, redis, spawn  # noqa: F401 - fixtures
+from tests.integration.engine.jobs import QUEUE, put, put_many
+from tests.waiting import eventually
+from worker.engine import DeadLetters
+
+BESIDE = 19
+
+
+async def test_who_only_ran_beside_a_killer_is_not_taken_for_it(redis: ArqRedis, spawn: Spawn) -> None:  # noqa: F811
+    await put(redis, "killer", "die")
+    await put_many(redis, BESIDE, "count", prefix="beside")
+    deaths = 0
+    while await redis.zcard(QUEUE):
+        worker = await spawn(lease_s=0.5)
+        dying = asyncio.create_task(worker.wait())
+        await eventually(lambda dying=dying: _over(redis, dying), within_s=30.0)  # type: ignore[misc]
+        deaths += dying.done()
+        dying.cancel()
+    letters = DeadLetters(redis)
+    assert [letter.job_id async for letter in letters.find()] == ["killer"]
+    assert await redis.execute_command("HVALS", "done") == [b"1"] * BESIDE  # type: ignore[no-untyped-call]
+    assert deaths == 3
+
+
+async def _over(redis: ArqRedis, dying: asyncio.Task[int]) -> bool:  # noqa: F811
+    return dying.done() or not await redis.zcard(QUEUE)
