@@ -6,7 +6,7 @@ import asyncio
 
 from arq.connections import ArqRedis
 
-from tests.acceptance.engine.test_processes import Spawn, redis, spawn  # noqa: F401 - fixtures
+from tests.acceptance.engine.conftest import Spawn
 from tests.integration.engine.jobs import QUEUE, put, put_many
 from tests.waiting import eventually
 from worker.engine import DeadLetters
@@ -14,7 +14,7 @@ from worker.engine import DeadLetters
 BESIDE = 19
 
 
-async def test_who_only_ran_beside_a_killer_is_not_taken_for_it(redis: ArqRedis, spawn: Spawn) -> None:  # noqa: F811
+async def test_who_only_ran_beside_a_killer_is_not_taken_for_it(redis: ArqRedis, spawn: Spawn) -> None:
     await put(redis, "killer", "die")
     await put_many(redis, BESIDE, "count", prefix="beside")
     deaths = 0
@@ -30,5 +30,5 @@ async def test_who_only_ran_beside_a_killer_is_not_taken_for_it(redis: ArqRedis,
     assert deaths == 3
 
 
-async def _over(redis: ArqRedis, dying: asyncio.Task[int]) -> bool:  # noqa: F811
+async def _over(redis: ArqRedis, dying: asyncio.Task[int]) -> bool:
     return dying.done() or not await redis.zcard(QUEUE)

@@ -7,46 +7,16 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from asyncio.subprocess import DEVNULL, Process
 
 import pytest
 from arq.connections import ArqRedis
 from arq.jobs import Job
 
 from noteflow.infrastructure.queue.codec import job_deserializer
+from tests.acceptance.engine.conftest import LEASE_S, Spawn
 from tests.integration.engine.jobs import QUEUE, now_ms, put, put_many
 from tests.waiting import eventually
-
-LEASE_S = 2.0
-Spawn = Callable[..., Awaitable[Process]]
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    pool = ArqRedis.from_url(redis_url)
-    yield pool
-    await pool.aclose(close_connection_pool=True)
-
-
-@pytest.fixture
-async def spawn(redis_url: str) -> AsyncIterator[Spawn]:
-    processes: list[Process] = []
-
-    async def start(*, wait_s: int = 0, lease_s: float = LEASE_S) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.acceptance.engine.program", redis_url, str(lease_s), str(wait_s)),
-            stderr=PIPE,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def ran(redis: ArqRedis, times: int) -> bool:
