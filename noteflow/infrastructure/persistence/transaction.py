@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, Executable
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import UnitOfWorkFailed
-from noteflow.infrastructure.persistence.driver import driver_of, pooled_driver
+from noteflow.infrastructure.persistence.driver import PooledDriver, driver_of
 from noteflow.infrastructure.persistence.faults import raise_translated, translated
 from noteflow.infrastructure.persistence.statement import Write, compose
 from noteflow.infrastructure.persistence.tracing import sql_span
@@ -156,7 +156,7 @@ class Transaction:
                 driver = await driver_of(self._connection)
                 with sql_span(self._engine.url, sql):
                     return await driver.fetch(sql, *values)
-            async with pooled_driver(self._engine) as driver:
+            async with PooledDriver(self._engine) as driver:
                 with sql_span(self._engine.url, sql):
                     return await driver.fetch(sql, *values)
         except BaseException as error:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
-from noteflow.infrastructure.persistence.driver import pooled_driver
+from noteflow.infrastructure.persistence.driver import PooledDriver
 from noteflow.infrastructure.persistence.engine import checked_out, create_engine
 
 
@@ -55,7 +55,7 @@ async def test_a_cancelled_checkout_leaves_the_pool_whole(database_url: str) -> 
 
 async def backend_of(engine: AsyncEngine) -> int:
     """Which session of the server the pool hands out next; it goes back at once."""
-    async with pooled_driver(engine) as driver:
+    async with PooledDriver(engine) as driver:
         (row,) = await driver.fetch("SELECT pg_backend_pid() AS pid")
     pid: int = row["pid"]
     return pid

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from noteflow.domain.errors import StorageUnavailable
-from noteflow.infrastructure.persistence.driver import pooled_driver
+from noteflow.infrastructure.persistence.driver import PooledDriver
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.persistence.transaction import Transaction
@@ -26,7 +26,7 @@ ENDS_IN_THE_PAST = "SELECT set_config('default_transaction_read_only', 'on', fal
 
 async def by_the_driver(engine: AsyncEngine) -> None:
     """A write as the hot path makes it."""
-    async with pooled_driver(engine) as driver:
+    async with PooledDriver(engine) as driver:
         await driver.fetch(ENDS_IN_THE_PAST)
         await driver.fetch("CREATE TABLE anything ()")
 
