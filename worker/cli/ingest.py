@@ -42,8 +42,9 @@ def ingest(
 ) -> None:
     """Enqueue a transcript as a finished meeting, for workers that run elsewhere to store.
 
-    DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe. Ends with 2
-    if the file or the meeting is refused, before anything is stored; with 1 if a server does not answer.
+    DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe, and what helps
+    if Redis lost its data since. Ends with 2 if the file or the meeting is refused, before anything is stored; with 1
+    if a server does not answer.
     """
     settings = read_settings()
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import msgspec
@@ -51,7 +52,10 @@ async def note_lost_with(worker: Worker, claim: Claim) -> None:
     try:
         async with asyncio.timeout(worker.options.command_timeout_s):
             records = await _records(worker.pool, but_for=worker.worker_id)
-            loss = loss_of(claim.job_id, worker.queues[claim.queue - 1], records, time.time())
+            now_s = time.time()
+            loss = loss_of(claim.job_id, worker.queues[claim.queue - 1], records, now_s)
+            if not 0 < worker.options.suspicion <= claim.crashes:  # it was not put off since
+                loss = replace(loss, at_ms=last_sign_of_life_ms(claim, loss.worker, records, worker.options.lease_s))
             claim.errors = (*claim.errors, loss)
             key: Any = keys.ERRORS_PREFIX.encode() + claim.key  # an id may be no text
             async with worker.pool.pipeline(transaction=True) as pipe:
@@ -61,6 +65,15 @@ async def note_lost_with(worker: Worker, claim: Claim) -> None:
                 await pipe.execute()
     except (*UNREACHABLE, msgspec.DecodeError, TimeoutError) as error:
         logger.warning("with which worker %s was lost could not be written down: %s", claim.job_id, error)
+
+
+def last_sign_of_life_ms(claim: Claim, lost_with: str | None, records: Sequence[Record], lease_s: float) -> int:
+    """Tell when the lost worker last claimed or renewed the job (unix ms): its death came within the third of a lease.
+
+    The job's score was the end of that lease, as long as the lost worker's own record says, or else as ours is.
+    """
+    own_s = next((record["lease_s"] for record in records if record["id"] == lost_with), lease_s)
+    return claim.score - int(own_s * 1000)
 
 
 def loss_of(job_id: str, queue: str, records: Sequence[Record], now_s: float) -> AttemptError:

@@ -51,7 +51,7 @@ class Stats:
     redis_lost: RedisLoss | None
     rates: Rates | None
     meetings: Meetings | None
-    blockers: list[Blocker]
+    blockers: list[Blocker] | None
     postgresql: str | None
     redis: str | None = None
 
@@ -77,7 +77,7 @@ async def read_stats(sources: Sources) -> Stats:
         redis_lost=loss_in(mark, counts),
         rates=rates,
         meetings=meetings,
-        blockers=blockers,
+        blockers=blockers if blockers or not sources.postgresql_problem else None,
         postgresql=sources.postgresql_problem,
         redis=fleet.redis,
     )

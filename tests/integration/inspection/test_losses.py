@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
 from worker.cli.reconcile import verdict_on
+from worker.inspection.checks.finding import Verdict
+from worker.inspection.checks.loss import check_loss
 from worker.inspection.loss import RedisLoss, read_loss
 from worker.inspection.meeting import read_meeting
 from worker.outbox.dispatching import dispatch_due
@@ -69,3 +71,15 @@ async def test_a_meeting_that_was_open_when_redis_was_emptied_says_so(ground: Gr
 
     await ground.sql("UPDATE meetings SET created_at = now() + interval '1 min'")
     assert (await read_meeting(ground.sources, meeting, look=10)).redis_lost is None
+
+
+async def test_check_says_for_an_hour_that_redis_had_lost_its_data(ground: Ground) -> None:
+    await emptied(ground)
+    (before,) = await check_loss(ground.sources)
+    assert (before.verdict, "nothing marks it" in before.found) == (Verdict.WARNING, True)
+    await noticed(ground)
+    (after,) = await check_loss(ground.sources)
+    assert (after.verdict, "it was emptied, restarted or replaced at" in after.found) == (Verdict.WARNING, True)
+    await ground.redis.delete("arq:outbox:lost")  # as it expires
+    (later,) = await check_loss(ground.sources)
+    assert later.verdict is Verdict.OK

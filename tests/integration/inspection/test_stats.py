@@ -180,7 +180,7 @@ async def test_a_worker_that_is_not_heard_of_is_missed_for_an_hour(ground: Groun
     stats = await read_stats(ground.sources)
     assert (stats.workers.alive, stats.workers.ready, stats.workers.silent, stats.workers.gone) == (1, 1, 1, 1)
     assert "1 of 1 worker ready" in shown(stats)
-    assert "1 silent   1 gone without a word 4 min" in shown(stats)
+    assert "1 silent\n1 gone without a word 4 min" in shown(stats)
     found = {each.subject: each for each in await check_workers(ground.sources)}
     assert {found[subject].verdict for subject in ("workers silent", "workers gone")} == {Verdict.WARNING}
     assert found["workers gone"].cure == "python -m worker jobs workers"

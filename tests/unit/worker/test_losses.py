@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from worker.engine.losses import Record, loss_of
+from worker.engine.claims import Claim
+from worker.engine.losses import Record, last_sign_of_life_ms, loss_of
 
 NOW = 1_000_000.0
 
 
-def record(name: str, *, age_s: float = 12.0, running: tuple[str, ...] = (), queue: str = "q") -> Record:
-    return {"id": name, "seen": NOW - age_s, "lease_s": 10.0, "queues": [queue], "running": list(running)}
+def record(
+    name: str, *, age_s: float = 12.0, running: tuple[str, ...] = (), queue: str = "q", lease_s: float = 10.0
+) -> Record:
+    return {"id": name, "seen": NOW - age_s, "lease_s": lease_s, "queues": [queue], "running": list(running)}
 
 
 def lost(*records: Record) -> tuple[str | None, str]:
@@ -33,3 +36,10 @@ def test_of_several_that_are_silent_none_is_accused() -> None:
 
 def test_it_is_said_if_nobody_knows() -> None:
     assert lost(record("alive", age_s=1)) == (None, "a lease ran out, it is not known whose")
+
+
+def test_it_happened_after_the_last_renewal_of_the_lease_by_whoever_had_it() -> None:
+    claim = Claim(b"j", "j", 1, 60_000, None, 1, 1, aborted=False, misshapen=False, token="t:1")
+    slow = record("slow", lease_s=30.0)
+    assert last_sign_of_life_ms(claim, "slow", [record("other"), slow], 10.0) == 30_000
+    assert last_sign_of_life_ms(claim, None, [slow], 10.0) == 50_000

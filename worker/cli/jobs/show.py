@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -17,6 +18,7 @@ from worker.cli.jobs.output import console, emit, end, plain, readable, table
 from worker.cli.jobs.why import JobId
 from worker.inspection.acts import Act, record
 from worker.inspection.fleet import Fleet
+from worker.inspection.footprint import Place
 from worker.inspection.job import JobFacts, LedgerRow, read_job
 from worker.inspection.letters import AttemptTold, Letter
 from worker.inspection.sources import Sources
@@ -63,10 +65,7 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
     if (mark := facts.footprint) is not None and (mark.is_anything or mark.handed_back):
         rows: dict[str, Any] = {}
         if mark.place is not None:
-            claimed = ", claimed" if mark.place.was_claimed else ""
-            rows["place"] = (
-                f"{mark.place.before_it:,} before it in {mark.place.queue}, at {at(mark.place.due_at)}{claimed}"
-            )
+            rows["place"] = f"{mark.place.before_it:,} before it in {mark.place.queue}, {_turn(mark.place)}"
         if mark.lease is not None:
             held = f", since {since(mark.lease.since, mark.now)}" if mark.lease.since else ""
             rows["lease"] = f"{mark.lease.worker}{held}, ends in {span(mark.lease.ends_in_s or 0)} unless it is renewed"
@@ -83,20 +82,29 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
         if mark.attempts:
             parts.append(("attempts that failed", attempts_table(mark.attempts)))
     for row in facts.ledger:
-        parts.append(("ledger", _grid({name: value for name, value in plain(row).items() if name != "errors"})))
+        parts.append(("ledger", _grid(_fields(row, but="errors"))))
         if row.errors:
             parts.append(("attempts", _attempts_with_the_last(row)))
     if facts.outbox is not None:
-        parts.append(("outbox", _grid(plain(facts.outbox))))
+        parts.append(("outbox", _grid(_fields(facts.outbox))))
     parts += [(f"dead letter, {letter.state}", letter_view(letter)) for letter in facts.letters]
     if facts.acts:
         parts.append(("acts", acts_table(facts.acts)))
     return parts
 
 
+def _turn(place: Place) -> str:
+    """When its turn is; of a claimed job, when its lease ends."""
+    if place.is_shelved:
+        return "out of everybody's way until its kind is resumed"
+    if place.was_claimed:
+        return f"claimed until {at(place.due_at)}"
+    return f"due {'since' if place.is_due else 'at'} {at(place.due_at)}"
+
+
 def letter_view(letter: Letter) -> RenderableType:
     """A letter: its fields, then its attempts."""
-    fields = {name: value for name, value in plain(letter).items() if name != "attempts"}
+    fields = _fields(letter, but="attempts")
     return Group(_grid(fields), attempts_table(letter.attempts)) if letter.attempts else _grid(fields)
 
 
@@ -122,6 +130,15 @@ def acts_table(acts: list[Act]) -> Table:
     for act in acts:
         made.add_row(at(act.at), *map(readable, (act.actor, act.act, act.job_id or act.target or "", act.note or "")))
     return made
+
+
+def _fields(row: Any, *, but: str = "") -> dict[str, Any]:
+    """A row's fields for eyes: times as everywhere else."""
+    return {
+        name: at(known) if isinstance(known := getattr(row, name), datetime) else value
+        for name, value in plain(row).items()
+        if name != but
+    }
 
 
 def _grid(fields: dict[str, Any]) -> Table:

@@ -42,8 +42,10 @@ def page(found: Stats, width: int) -> RenderableType:
     paused = _paused(found.pauses)
     queues = _queue_lines(found.queues, paused) if width < NARROW else _queues(found.queues, paused)
     lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
-    blocked = [Text(_blocked(each), style="red") for each in found.blockers[:1]]
-    return Group(_workers(found), *lost, *blocked, Text(""), queues, Text(""), _rest(found))
+    blocked = [Text(_blocked(each), style="red") for each in (found.blockers or [])[:1]]
+    away = [Text(f"What only PostgreSQL knows is missing: {found.postgresql}", style="red")] if found.postgresql else []
+    rest: list[RenderableType] = [] if found.postgresql and not found.pauses else [Text(""), _rest(found)]
+    return Group(_workers(found), *lost, *blocked, *away, Text(""), queues, *rest)
 
 
 def _workers(found: Stats) -> Text:
@@ -63,12 +65,17 @@ def _workers(found: Stats) -> Text:
         line.append(f"   {count(silent, 'job')} held by silent workers", style="red")
     if fleet.silent:
         line.append(f"   {fleet.silent} silent", style="red")
+    for excuse in fleet.excuses:
+        line.append(f"   {_excuse(readable(excuse))}", style="yellow")
     if fleet.gone and fleet.gone_s is not None:
         gone = f"{fleet.gone:,} gone without a word{', the last' if fleet.gone > 1 else ''} {span(fleet.gone_s)} ago"
-        line.append(f"   {gone} → jobs workers", style="yellow")
-    for excuse in fleet.excuses:
-        line.append(f"   {readable(excuse)}", style="yellow")
+        line.append(f"\n{gone} → python -m worker jobs workers", style="yellow")
     return line
+
+
+def _excuse(said: str) -> str:
+    """Why a worker held back at its last beat; Redis has just answered us, so it may be over."""
+    return f"as a worker said with its last beat, {said}" if said.startswith("redis ") else said
 
 
 def _lost(loss: RedisLoss, now: datetime | None) -> str:
@@ -142,13 +149,15 @@ def _rest(found: Stats) -> Table:
             f"   median {span(rates.median_s)}, slowest {span(rates.slowest_s)} from enqueueing to commit"
         )  # fmt: skip
         if rates.by_outcome or rates.dead:
-            made.add_row("", Text.assemble(f"{_counted(rates.by_outcome)}   ", _dead(rates.dead), took))
+            outcomes = f"{_counted(rates.by_outcome)}   " if rates.by_outcome else ""
+            made.add_row("", Text.assemble(outcomes, _dead(rates.dead), took))
     if found.outbox_waiting is not None:
         made.add_row("outbox", f"{found.outbox_waiting:,} waiting   {found.outbox_dispatched or 0:,} in Redis")
     if (meetings := found.meetings) is not None:
         made.add_row("meetings", f"{count(meetings.looked_at, 'open meeting')} looked at")
         made.add_row("  freshest", _freshness(meetings.freshest))
-        made.add_row("  stalest", _freshness(meetings.stalest))
+        if meetings.looked_at != 1:
+            made.add_row("  stalest", _freshness(meetings.stalest))
     return made
 
 
