@@ -155,8 +155,9 @@ def _rest(found: Stats) -> Table:
         made.add_row("outbox", f"{found.outbox_waiting:,} waiting   {found.outbox_dispatched or 0:,} in Redis")
     if (meetings := found.meetings) is not None:
         made.add_row("meetings", f"{count(meetings.looked_at, 'open meeting')} looked at")
-        made.add_row("  freshest", _freshness(meetings.freshest))
-        if meetings.looked_at != 1:
+        if meetings.freshest is not None:
+            made.add_row("  freshest", _freshness(meetings.freshest))
+        if meetings.stalest is not None and meetings.looked_at > 1:
             made.add_row("  stalest", _freshness(meetings.stalest))
     return made
 
@@ -173,9 +174,7 @@ def _dead(number: int) -> Text:
     return Text(f"dead {number:,}", style="red" if number else "")
 
 
-def _freshness(meeting: MeetingFreshness | None) -> str:
-    if meeting is None:
-        return "–"
+def _freshness(meeting: MeetingFreshness) -> str:
     if meeting.last_commit_at is None:
         return f"{meeting.meeting_id}   no segments for {span(meeting.age_s)}   {meeting.state}"
     lag = "" if meeting.lag_s is None else f", which took {span(meeting.lag_s)}"
