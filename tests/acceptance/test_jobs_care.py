@@ -135,5 +135,39 @@ def test_check_says_that_redis_was_emptied_and_names_whole_commands(jobs: JobsCo
 def test_a_pause_and_its_end_are_told_to_programs(jobs: JobsConsole) -> None:
     told = {"scope": "queue", "name": "arq:queue", "postgresql": None}
     paused = jobs.json("pause", "queue", "arq:queue", "--reason", "r")
-    assert paused == told | {"paused": True, "reason": "r"}
+    assert paused == told | {"paused": True, "reason": "r", "replaced": None}
     assert jobs.json("resume", "queue", "arq:queue") == told | {"paused": False, "was_paused": True}
+
+
+def test_a_pause_that_takes_anothers_place_tells_whose(jobs: JobsConsole) -> None:
+    pause = ("pause", "kind", "ingest_segments", "--reason")
+    assert "was paused" not in jobs.run(*pause, "look at it", "--as", "ada").stdout
+    told = jobs.run(*pause, "a deploy", "--as", "bob").stdout
+    assert told.startswith("kind ingest_segments was paused by ada since ")
+    assert ": look at it; that is replaced\n" in told
+    replaced = jobs.json(*pause, "again")["replaced"]
+    assert (replaced["name"], replaced["reason"], replaced["actor"]) == ("ingest_segments", "a deploy", "bob")
+    assert [each["reason"] for each in jobs.json("stats")["pauses"]] == ["again"]
+
+
+def test_a_pause_that_was_set_by_hand_is_told_when_it_is_replaced(jobs: JobsConsole) -> None:
+    jobs.arrange(lambda ground: ground.redis.hset("arq:paused", "queue:arq:queue", "by hand"))
+    told = jobs.run("pause", "queue", "arq:queue", "--reason", "r").stdout
+    assert "queue arq:queue was paused: by hand; that is replaced" in told
+
+
+def test_a_resume_of_what_is_not_paused_says_what_is(jobs: JobsConsole) -> None:
+    mistyped = ("resume", "kind", "ingest_segment")
+    assert jobs.run(*mistyped).stderr == "kind ingest_segment was not paused\n"
+    jobs.run("pause", "kind", "ingest_segments", "--reason", "r")
+    refused = jobs.run(*mistyped)
+    assert refused.exit_code == 1
+    assert refused.stderr == "kind ingest_segment was not paused; paused are: kind ingest_segments\n"
+
+
+def test_an_operators_note_is_shown_whole_wherever_a_letter_has_it(jobs: JobsConsole) -> None:
+    job_id = jobs.arrange(lambda ground: ground.enqueue())
+    jobs.run("cancel", job_id, "--note", "oops", "--as", "ada")
+    (letter,) = jobs.json("show", job_id)["letters"]
+    assert letter["reason"] == "cancelled by ada: oops"
+    assert [each["message"] for each in letter["attempts"]] == ["cancelled by ada: oops"]

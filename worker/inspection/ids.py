@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 
+from noteflow.domain.commands import ChangeMeetingState, IngestSegments
+from noteflow.domain.value_objects import MeetingState
 from worker.dead_letters.reading import storable
 
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_OURS = re.compile(
+    rf"{IngestSegments.function}:{_UUID}:[0-9a-f]{{32}}"
+    rf"|{ChangeMeetingState.function}:{_UUID}:(\d+:)?({'|'.join(MeetingState)})(@\d+)?"
+)
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[nrt])")
 
 
@@ -20,3 +27,8 @@ def stored(text: str) -> str:
 def unescaped(job_id: str) -> str:
     """The id whose printable form this is; an id without escapes as it is."""
     return _ESCAPED.sub(lambda found: found[0].encode().decode("unicode_escape"), job_id)
+
+
+def is_ours(job_id: str) -> bool:
+    """Whether it is a whole id as our own producers make them, unless they are given one; a stock producer's is not."""
+    return _OURS.fullmatch(job_id) is not None

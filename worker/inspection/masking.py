@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from noteflow.domain.value_objects import MeetingState
@@ -21,6 +21,8 @@ _OUR_ERRORS = (
     "worker.engine.losses.",
     "arq.worker.JobExecutionFailed",
 )
+CANCELLED: Final = "worker.inspection.Cancelled"
+"""The class that stands for an operator's cancelling; what it says is who, and their note."""
 _OUR_REASONS = re.compile(
     r"(refused|premature|bug|conflict|unavailable): |cancelled by |max \d+ retries exceeded$"
     r"|\d+ workers died running it$|its body was missing or had expired$"
@@ -59,6 +61,8 @@ def masked_message(error: str, message: str) -> str:
     """What an attempt's error said, where its class is known never to quote a payload."""
     if error.endswith(".CodecError"):
         return masked_unreadable(message)
+    if error == CANCELLED and message.startswith("cancelled by "):
+        return message  # as the letter's reason has it
     if error.startswith(_OUR_ERRORS) or _ARQ_SAYS.fullmatch(message):
         return _with_named_function(message)
     return f"‹{len(message)} characters›"

@@ -7,7 +7,7 @@ from noteflow.infrastructure.queue import keys
 from worker.inspection.acts import Act, settle, told
 from worker.inspection.fleet import read_fleet
 from worker.inspection.kept_pauses import later_than, steering_alone
-from worker.inspection.pauses import KIND, field_of, pause_value
+from worker.inspection.pauses import KIND, Pause, field_of, pause_value, read_pauses
 from worker.inspection.sources import Sources
 
 
@@ -26,8 +26,10 @@ async def known_kinds(sources: Sources) -> list[str]:
     return sorted({*handlers(), *served, *(pause.name for pause in fleet.pauses if pause.scope == KIND)})
 
 
-async def pause(sources: Sources, scope: str, name: str, *, reason: str, actor: str) -> None:
+async def pause(sources: Sources, scope: str, name: str, *, reason: str, actor: str) -> Pause | None:
     """Let no worker claim from the queue, or run the kind, from its next claim on; what runs goes on.
+
+    Gives the pause that this one replaced, None if there was none.
 
     Kept by both servers; while PostgreSQL is away by Redis alone, until it is back. Raises RedisAway.
     """
@@ -36,10 +38,17 @@ async def pause(sources: Sources, scope: str, name: str, *, reason: str, actor: 
         at_ms = later_than(latest, now_ms)
         act = Act("pause", actor, target=target, note=reason, at_ms=at_ms)
         async with sources.redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.PAUSED, field_of(scope, name), pause_value(reason, actor, at_ms))
+            pipe.hget(keys.PAUSED, field := field_of(scope, name))
+            pipe.hset(keys.PAUSED, field, pause_value(reason, actor, at_ms))
             pipe.execute_command(*told([act]))
-            await sources.answer(pipe.execute())
+            replaced, *_ = await sources.answer(pipe.execute())
         await settle(sources)
+    return None if replaced is None else read_pauses({field.encode(): replaced})[0]
+
+
+async def paused(sources: Sources) -> list[Pause]:
+    """All that is paused. Raises RedisAway."""
+    return (await read_fleet(sources, await sources.now_ms())).pauses
 
 
 async def resume(sources: Sources, scope: str, name: str, *, actor: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -18,11 +19,15 @@ from worker.engine.verdicts import AttemptError, error_list
 from worker.inspection.acted import Acted
 from worker.inspection.acts import Act, record, settle, told
 from worker.inspection.asked import bury_asked, forget_asked, look_now
+from worker.inspection.fleet import Fleet
 from worker.inspection.job import JobFacts, read_job
 from worker.inspection.letters import Letter
+from worker.inspection.masking import CANCELLED
+from worker.inspection.paused import pause_on
 from worker.inspection.payloads import read_envelope
 from worker.inspection.replaying import drop, replay
 from worker.inspection.sources import PostgresAway, RedisAway, Sources
+from worker.inspection.stopping import how_it_stops
 
 CLAIM_MS: Final = 10_000
 
@@ -46,18 +51,26 @@ class Steering:
 
     async def act(self, verb: Verb, job_id: str) -> Acted:
         """Do it to one job, wherever the job is. Raises RedisAway if only Redis could tell where that is."""
-        facts, _ = await read_job(self._sources, job_id)
+        facts, fleet = await read_job(self._sources, job_id)
         if facts.redis is not None and not facts.is_known:
             raise RedisAway(facts.redis)
-        does: Callable[[JobFacts], Awaitable[Acted]] = {
+        does: Callable[[JobFacts, Fleet | None], Awaitable[Acted]] = {
             Verb.RETRY: self._retry, Verb.CANCEL: self._cancel, Verb.DROP: self._drop,
         }[verb]  # fmt: skip
         try:
-            return await does(facts)
+            return await does(facts, fleet)
         except PostgresAway as error:
             return Acted(job_id, False, f"it is kept in PostgreSQL, which is away: {error}")
 
-    async def _retry(self, facts: JobFacts) -> Acted:
+    async def _retry(self, facts: JobFacts, fleet: Fleet | None) -> Acted:
+        acted = await self._again(facts)
+        pause = pause_on(facts, fleet, self._sources.queue_name) if acted.done else None
+        if pause is None:
+            return acted
+        begins = f"but its {pause.scope} {pause.name} is paused, and no worker begins it before"
+        return replace(acted, what=f"{acted.what}; {begins}: python -m worker {pause.command}")
+
+    async def _again(self, facts: JobFacts) -> Acted:
         mark, job_id = facts.footprint, facts.job_id
         if mark is not None and mark.lease is not None:
             return Acted(job_id, False, "it runs already")
@@ -76,11 +89,11 @@ class Steering:
             return await replay(self._sources, letter, self._actor, self._note)
         return Acted(job_id, False, _over(facts))
 
-    async def _cancel(self, facts: JobFacts) -> Acted:
+    async def _cancel(self, facts: JobFacts, fleet: Fleet | None) -> Acted:
         mark, job_id = facts.footprint, facts.job_id
         reason = f"cancelled by {self._actor}" + (f": {self._note}" if self._note else "")
         if mark is not None and mark.lease is not None:
-            return await self._abort(facts, reason)
+            return await self._abort(facts, reason, how_it_stops(mark.lease, fleet))
         if mark is not None and mark.place is not None:
             burial = self._burial(facts, reason, token=None, remove=True)
             return await self._claimed(facts, "bury", burial, Verb.CANCEL, "now a dead letter, which can be replayed")
@@ -90,7 +103,7 @@ class Steering:
             return Acted(job_id, True, "now a dead letter, which can be replayed")
         return Acted(job_id, False, _over(facts))
 
-    async def _drop(self, facts: JobFacts) -> Acted:
+    async def _drop(self, facts: JobFacts, _fleet: Fleet | None) -> Acted:
         mark, job_id = facts.footprint, facts.job_id
         if mark is not None and mark.lease is not None:
             return Acted(job_id, False, "it runs: cancel it first")
@@ -124,7 +137,7 @@ class Steering:
         await settle(sources)
         return Acted(job_id, True, what)
 
-    async def _abort(self, facts: JobFacts, reason: str) -> Acted:
+    async def _abort(self, facts: JobFacts, reason: str, stops: str) -> Acted:
         """Keep a copy as a dead letter, then have its worker stop it: what is aborted leaves nothing behind."""
         sources = self._sources
         await sources.answer(sources.redis.script_load(script("bury").text))
@@ -137,7 +150,7 @@ class Steering:
             pipe.execute_command(*told([self._said(Verb.CANCEL, facts.job_id)]))
             await sources.answer(pipe.execute())
         await settle(sources)
-        return Acted(facts.job_id, True, "its worker stops it within a second; a copy is among the dead letters")
+        return Acted(facts.job_id, True, f"{stops}; a copy is among the dead letters")
 
     async def _back_into_queue(self, facts: JobFacts) -> Acted:
         sources = self._sources
@@ -156,7 +169,7 @@ class Steering:
         enqueued = envelope.enqueued_at if envelope else None
         return (
             _key(facts.job_id), token, int(remove), (envelope.function if envelope else None) or "<unknown>", reason,
-            error_list([AttemptError("worker.inspection.Cancelled", reason)]), mark.tries, "",
+            error_list([AttemptError(CANCELLED, reason)]), mark.tries, "",
             "" if enqueued is None else round(enqueued.timestamp() * 1000), 0, -1, "", mark.body or b"",
         )  # fmt: skip
 

@@ -13,7 +13,10 @@ from typing import Final
 from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint
+from worker.inspection.ids import is_ours
 from worker.inspection.job import JobFacts
+from worker.inspection.payloads import meeting_of
+from worker.inspection.why_cancelled import and_marked
 from worker.inspection.why_ended import aborted, applied, buried, dropped, kept_result
 from worker.inspection.why_queued import half_lost, queued
 from worker.inspection.why_stored import asked_for, missing_in_redis, parked
@@ -59,22 +62,22 @@ def _read_only(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, _no
 def _running(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: datetime) -> Said | None:
     if mark is None or mark.lease is None or fleet is None:
         return None
-    lease = mark.lease
+    lease, marked = mark.lease, and_marked(facts, mark, now)
     ends = "never ends" if lease.ends_in_s is None else f"ends in {span(lease.ends_in_s)}"
     if lease.is_operators:
         return "operator", f"an operator's command holds it for the moment; its lease {ends}", None
     if lease.is_stock:
-        return "running", f"it runs: a stock Arq worker holds it, its lease {ends} at the latest", "check"
+        return "running", f"it runs: a stock Arq worker holds it, its lease {ends} at the latest{marked}", "check"
     worker = fleet.find(lease.worker or "")
     if worker is None:
-        sentence = f"its worker {lease.worker} has no record any more; its lease {ends}, then another claims it"
+        then = "another claims it" if not marked else "the next claim ends it"
+        sentence = f"its worker {lease.worker} has no record any more{marked}; its lease {ends}, then {then}"
         return "worker_lost", sentence, "jobs workers"
     beat = f"last beat {span(worker.beat_age_s)} ago"
     if worker.silent:
         began = f", which claimed it at {since(lease.since, now)}," if lease.since else ""
-        sentence = f"its worker {worker.id}{began} is silent ({beat}); its lease {ends} unless it is renewed"
+        sentence = f"its worker {worker.id}{began} is silent ({beat}){marked}; its lease {ends} unless it is renewed"
         return "worker_silent", sentence, "jobs workers"
-    marked = ", and it is marked to be aborted" if mark.is_marked_for_abort else ""
     known = f"{beat}{_last_ending(worker, now)}"
     # Not `cancel`: that buries a job which may only have to wait for a lock that `check` would name.
     runs = f"it runs since {since(lease.since, now)}" if lease.since else "it runs"
@@ -99,10 +102,17 @@ def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now:
     sentence = f"nobody has heard of it, as of {at(now)}: it was never enqueued, or it ended and was pruned since"
     if facts.redis_lost_at is not None:
         when = since(facts.redis_lost_at, now)
-        sentence += (
-            f", or Redis lost it: that was found emptied, restarted or replaced at {when}; say it again if in doubt"
-        )
-    return "unknown", sentence, None
+        sentence += f", or Redis lost it: that was found emptied, restarted or replaced at {when}"
+    return "unknown", f"{sentence}{_what_to_do(facts)}", None
+
+
+def _what_to_do(facts: JobFacts) -> str:
+    """About a job that nobody has heard of: whether it was asked for by half an id, or its producer is to be asked."""
+    if is_ours(facts.job_id):
+        return "; if in doubt, have its producer say it again" if facts.redis_lost_at is not None else ""
+    meeting = meeting_of(facts.job_id) or "…"
+    hint = "it is not an id as our producers make them: perhaps it was cut"
+    return f"; {hint}; python -m worker jobs ls --meeting {meeting} lists whole ones"
 
 
 def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:

@@ -53,8 +53,20 @@ def applied(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now:
     took = span((row.committed_at - row.enqueued_at).total_seconds())
     detail = _detail(row.detail)
     tried = f"in attempt {row.attempts} of its last claim, {took} after it was enqueued"
-    sentence = f"{how} by worker {row.worker}, {tried}{detail}{failures(row.errors)}"
+    sentence = f"{how} by worker {row.worker}, {tried}{detail}{failures(row.errors)}{_replayed(facts, now)}"
     return row.outcome, sentence, None
+
+
+def _replayed(facts: JobFacts, now: datetime) -> str:
+    """That it was dead meanwhile, as part of a sentence, by whom it was replayed and when; nothing if it was not."""
+    letter = next((each for each in facts.letters if each.state == "replayed"), None)
+    act = next((each for each in facts.acts if each.act.startswith("replay")), None)
+    if letter is None and act is None:
+        return ""
+    by = f" by {act.actor}" if act else ""
+    edited = "edited and " if act and (act.note or "").startswith("edited") else ""
+    when = act.at if act else letter.acted_at if letter else None
+    return f"; it had been dead, and was {edited}replayed{by} at {at(when, now)}"
 
 
 def dropped(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.inspection.ground import Ground
+from worker.inspection import pausing
 from worker.inspection.acted import Acted
 from worker.inspection.acts import Act, move_acts, read_acts, record
 from worker.inspection.choice import Choice
@@ -78,6 +79,59 @@ async def test_a_running_job_is_marked_and_copied_when_it_is_cancelled(ground: G
     assert (await act(ground, Verb.CANCEL, job_id)).done
     assert await ground.redis.zscore("arq:abort", job_id) is not None
     assert await places(ground, job_id) == {"queue", "lease", "payload", "letter"}
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [
+        (0, "its worker stops it within a second"),
+        (20, "host:1:abcd is silent (last beat 20 s ago): the next claim ends it"),
+        (None, "host:1:abcd has no record any more: the next claim ends it"),
+    ],
+)
+async def test_only_of_a_worker_that_lives_it_is_promised_that_it_stops_the_job(
+    ground: Ground, age_s: float | None, said: str
+) -> None:
+    job_id = await ground.enqueue()
+    await ground.claim(job_id)
+    if age_s is not None:
+        await ground.worker(age_s=age_s)
+    acted = await act(ground, Verb.CANCEL, job_id)
+    assert acted.done
+    assert said in acted.what
+
+
+@pytest.mark.parametrize(("owner", "said"), [("1", "a stock Arq worker"), ("operator:ada:1", "an operator's command")])
+async def test_of_what_no_worker_of_ours_holds_no_promise_is_made(ground: Ground, owner: str, said: str) -> None:
+    job_id = await ground.enqueue()
+    await ground.claim(job_id, owner)
+    acted = await act(ground, Verb.CANCEL, job_id)
+    assert acted.done
+    assert acted.what.startswith(said)
+
+
+@pytest.mark.parametrize(("scope", "name"), [("kind", "ingest_segments"), ("queue", "arq:queue")])
+@pytest.mark.parametrize("kept", ["queue", "outbox", "letter"])
+async def test_a_retry_says_that_a_pause_keeps_the_job_from_running(
+    ground: Ground, scope: str, name: str, kept: str
+) -> None:
+    if kept == "queue":
+        job_id = await ground.enqueue(defer_by=60)
+    elif kept == "outbox":
+        job_id = await ground.ask_for(ground.ingestion())
+    else:
+        await ground.store_letter(job_id := "job-1")
+    await pausing.pause(ground.sources, scope, name, reason="a drill", actor="bob")
+    acted = await act(ground, Verb.RETRY, job_id)
+    assert acted.done
+    held = f"but its {scope} {name} is paused, and no worker begins it before"
+    assert acted.what.endswith(f"; {held}: python -m worker jobs resume {scope} {name}")
+
+
+async def test_a_pause_of_another_kind_is_not_spoken_of(ground: Ground) -> None:
+    await pausing.pause(ground.sources, "kind", "change_meeting_state", reason="a drill", actor="bob")
+    job_id = await ground.enqueue(defer_by=60)
+    assert await act(ground, Verb.RETRY, job_id) == Acted(job_id, True, "due now")
 
 
 @pytest.mark.parametrize("verb", [Verb.RETRY, Verb.DROP])

@@ -15,7 +15,10 @@ from noteflow.infrastructure.queue.codec import serialize
 from tests.integration.inspection.ground import SECRET, WORKER, Ground
 from tests.unit.ops.files import ROOT
 from worker.inspection import pausing
+from worker.inspection.acts import Act, record
 from worker.inspection.job import read_job
+from worker.inspection.letters import letters_of
+from worker.inspection.replaying import replay
 from worker.inspection.steering import Steering, Verb
 from worker.inspection.why import Why, why
 from worker.outbox.epoch import notice_loss
@@ -201,6 +204,49 @@ async def abort_marked_long_before_it_is_due(ground: Ground) -> str:
     job_id = await deferred(ground)
     await ground.redis.zadd("arq:abort", {job_id: 1})
     return job_id
+
+
+async def cancel(ground: Ground, job_id: str) -> None:
+    assert (await Steering(ground.sources, "ada").act(Verb.CANCEL, job_id)).done
+
+
+async def cancelled_and_looked_at(ground: Ground) -> str:
+    job_id = await running(ground)
+    await cancel(ground, job_id)
+    await record(ground.sources, [Act("reveal", "bob", job_id=job_id)])
+    return job_id
+
+
+async def cancelled_of_a_silent_worker(ground: Ground) -> str:
+    job_id = await worker_silent(ground)
+    await cancel(ground, job_id)
+    return job_id
+
+
+async def cancelled_of_a_lost_worker(ground: Ground) -> str:
+    job_id = await worker_lost(ground)
+    await cancel(ground, job_id)
+    return job_id
+
+
+async def cancelled_of_a_killed_worker(ground: Ground) -> str:
+    job_id = await cancelled_of_a_lost_worker(ground)
+    await ground.worker("host:2:abcd")
+    await ground.redis.delete(f"arq:in-progress:{job_id}")
+    return job_id
+
+
+async def cancelled_and_due(ground: Ground) -> str:
+    job_id = await cancelled_of_a_killed_worker(ground)
+    await ground.redis.zadd("arq:queue", {job_id: 1})
+    return job_id
+
+
+async def aborted_after_it_was_replayed(ground: Ground) -> str:
+    job_id = await ground.enqueue()
+    await cancel(ground, job_id)
+    assert (await Steering(ground.sources, "ada").act(Verb.RETRY, job_id)).done
+    return await abort_marked(ground)
 
 
 async def payload_missing(ground: Ground) -> str:
@@ -391,6 +437,16 @@ async def aborted(ground: Ground) -> str:
     return await with_result(ground, False, asyncio.CancelledError())
 
 
+async def replayed_and_applied(ground: Ground) -> str:
+    letter_id = await ground.store_letter("job-1")
+    (letter,) = await letters_of(ground.sources, "job-1")
+    assert letter.id == letter_id
+    assert (await replay(ground.sources, letter, "ada", "a typo", body=letter.body)).done
+    await ground.sql("DELETE FROM outbox")
+    await ground.store_ending("job-1")
+    return "job-1"
+
+
 async def lost_with_redis(ground: Ground) -> str:
     job_id = await ground.enqueue()
     await notice_loss(ground.sources.engine, ground.redis)
@@ -402,6 +458,19 @@ async def lost_with_redis(ground: Ground) -> str:
 
 async def unknown(ground: Ground) -> str:
     return "never-heard-of"
+
+
+async def cut(ground: Ground) -> str:
+    await lost_with_redis(ground)
+    return f"ingest_segments:{str(ground.meeting)[:-12]}"
+
+
+async def cut_late(ground: Ground) -> str:
+    return (await ground.enqueue())[:-1]
+
+
+async def whole(ground: Ground) -> str:
+    return f"change_meeting_state:{ground.meeting}:7:STOPPED"
 
 
 async def unknown_without_postgresql(ground: Ground) -> str:
@@ -473,6 +542,27 @@ CASES = {
     "lease over": Case("lease_over", lease_over, ("never ended", "due again"), None),
     "postgresql away": Case("postgresql_away", postgresql_away_for_workers, ("PostgreSQL is away: 1 worker",), "check"),
     "stopping": Case("not_ready", workers_stopping, ("no worker of arq:queue is ready: stopping",), "jobs workers"),
+    "cancelled, running": Case(
+        "running", cancelled_and_looked_at, ("and ada has cancelled it at", "a copy is among the dead letters"), "check"
+    ),
+    "cancelled, silent": Case(
+        "worker_silent", cancelled_of_a_silent_worker, ("ada has cancelled it at", "its lease ends"), "jobs workers"
+    ),
+    "cancelled, lost": Case(
+        "worker_lost", cancelled_of_a_lost_worker, ("cancelled it at", "then the next claim ends it"), "jobs workers"
+    ),
+    "cancelled, killed": Case(
+        "abort_marked", cancelled_of_a_killed_worker, ("was cancelled by ada at", "a retry does so at once"), "jobs ret"
+    ),
+    "cancelled, due": Case(
+        "abort_marked",
+        cancelled_and_due,
+        ("was cancelled by ada at", "the next claim ends it; a copy is among the dead letters."),
+        None,
+    ),
+    "aborted after a replay": Case(
+        "abort_marked", aborted_after_it_was_replayed, ("its producer has aborted it",), None
+    ),
     "abort marked": Case("abort_marked", abort_marked, ("the next claim ends it",), None),
     "abort marked, deferred": Case(
         "abort_marked", abort_marked_long_before_it_is_due, ("in 1 h", "at once"), "jobs retry"
@@ -525,14 +615,26 @@ CASES = {
         ),
         None,
     ),
+    "replayed and applied": Case(
+        "applied", replayed_and_applied, ("was applied", "had been dead, and was edited and replayed by ada at"), None
+    ),
     "held already": Case("already_applied", held_already, ("held already",), None),
     "superseded": Case("superseded", superseded, ("had overtaken it",), None),
     "change without a number": Case("applied", change_without_a_number, ("was applied at",), None),
     "failed": Case("failed", failed, ("failed at", "ValueError"), "jobs dead ls"),
     "aborted": Case("aborted", aborted, ("was aborted at",), None),
     "only its result": Case("applied", ended, ("ended at", "PostgreSQL is away"), None),
-    "lost with redis": Case("unknown", lost_with_redis, ("or Redis lost it", "say it again if in doubt"), None),
+    "lost with redis": Case(
+        "unknown", lost_with_redis, ("or Redis lost it", "in doubt, have its producer say it again"), None
+    ),
     "unknown": Case("unknown", unknown, ("never enqueued, or it ended and was pruned",), None),
+    "unknown, cut": Case(
+        "unknown",
+        cut,
+        ("or Redis lost it", "perhaps it was cut; python -m worker jobs ls --meeting … lists whole ones"),
+        None,
+    ),
+    "unknown, cut late": Case("unknown", cut_late, ("perhaps it was cut", "--meeting "), None),
     "unknown, no postgresql": Case("unknown", unknown_without_postgresql, ("which PostgreSQL would tell",), None),
     "unknown, no redis": Case("unknown", unknown_without_redis, ("does not answer", "cannot be told"), None),
     "applied, no redis": Case("applied", applied_without_redis, ("was applied at", "Redis is away"), None),
@@ -562,6 +664,14 @@ def test_every_code_is_in_the_documentation() -> None:
 
 async def ask(ground: Ground, job_id: str) -> Why:
     return why(*await read_job(ground.sources, job_id))
+
+
+async def test_an_id_as_our_producers_make_them_is_not_taken_for_a_cut_one(ground: Ground) -> None:
+    assert "cut" not in (await ask(ground, await whole(ground))).sentence
+    job_id = await cut_late(ground)
+    answer = await ask(ground, job_id)
+    assert f"jobs ls --meeting {ground.meeting} lists" in answer.sentence
+    assert "say it again" not in (await ask(ground, await cut(ground))).sentence
 
 
 async def test_that_postgresql_is_away_is_said_once(ground: Ground) -> None:

@@ -10,7 +10,7 @@ import msgpack  # type: ignore[import-untyped]  # a foreign producer's codec
 import msgspec
 import pytest
 
-from worker.inspection.masking import masked, masked_message, masked_reason
+from worker.inspection.masking import CANCELLED, masked, masked_message, masked_reason
 from worker.inspection.payloads import read_envelope, read_head
 
 MEETING = "7d6f6a1e-57f8-4a39-9a3e-3f6a3b0a8f11"
@@ -82,6 +82,13 @@ def test_fields_that_nobody_thought_of_are_hidden_whatever_their_shape() -> None
 )
 def test_only_errors_that_never_quote_are_shown_with_what_they_say(error: str, is_shown: bool) -> None:
     assert (masked_message(error, SECRET) == SECRET) is is_shown
+
+
+def test_of_a_cancelled_attempt_only_what_an_operator_said_is_shown() -> None:
+    said = "cancelled by ada: the wrong tenant"
+    assert masked_message(CANCELLED, said) == said
+    assert masked_message(CANCELLED, SECRET) == "‹10 characters›"
+    assert masked_message("builtins.Cancelled", said) == "‹34 characters›"
 
 
 @pytest.mark.parametrize(

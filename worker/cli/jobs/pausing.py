@@ -9,9 +9,11 @@ import typer
 
 from worker.cli.jobs.frame import EXIT_NOTHING, ask, myself, refuse
 from worker.cli.jobs.options import As, Json
-from worker.cli.jobs.output import emit, readable
+from worker.cli.jobs.output import emit, plain, readable
 from worker.inspection import pausing
+from worker.inspection.pauses import Pause
 from worker.inspection.sources import Sources
+from worker.inspection.words import at
 
 _ALONE = "only Redis knows, and forgets it if it loses its data"
 
@@ -31,17 +33,29 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; everybody who asks i
 
 def pause(what: What, name: Name, reason: Reason, anyway: Anyway = False, as_: As = None, json: Json = False) -> None:
     """Let no worker begin a job of a queue or a kind. What runs goes on; all workers obey within a second."""
-    problem = ask(lambda sources: _pause(sources, what, name, reason, as_ or myself(), anyway=anyway))
+    replaced, problem = ask(lambda sources: _pause(sources, what, name, reason, as_ or myself(), anyway=anyway))
     if json:
-        emit({"scope": what, "name": name, "paused": True, "reason": reason, "postgresql": problem})
+        told = {"scope": what, "name": name, "paused": True, "reason": reason}
+        emit({**told, "replaced": None if replaced is None else plain(replaced), "postgresql": problem})
     else:
+        if replaced is not None:
+            typer.echo(f"{what} {name} {readable(_was_paused(replaced))}; that is replaced")
         typer.echo(f"{what} {name} is paused; to go on: python -m worker jobs resume {what} {name}")
     if problem is not None:
         typer.echo(f"note: {problem}; until it is back and a worker has told it, {_ALONE}", err=True)
 
 
-async def _pause(sources: Sources, what: Scope, name: str, reason: str, actor: str, *, anyway: bool) -> str | None:
-    """Why PostgreSQL does not know of it, None if it does."""
+def _was_paused(pause: Pause) -> str:
+    """By whom, since when and why."""
+    by = f" by {pause.actor}" if pause.actor else ""
+    when = f" since {at(pause.since)}" if pause.since else ""
+    return f"was paused{by}{when}: {pause.reason}"
+
+
+async def _pause(
+    sources: Sources, what: Scope, name: str, reason: str, actor: str, *, anyway: bool
+) -> tuple[Pause | None, str | None]:
+    """The pause that it replaced, and why PostgreSQL does not know of it; None if there was none, and if it does."""
     if what is Scope.KIND and not anyway and name not in (known := await pausing.known_kinds(sources)):
         refuse(f"no job is called {readable(name)}; there are {', '.join(map(readable, known))} (--anyway pauses it)")
     if what is Scope.QUEUE and not anyway and name not in (known := await pausing.known_queues(sources, name)):
@@ -49,13 +63,13 @@ async def _pause(sources: Sources, what: Scope, name: str, reason: str, actor: s
         typer.echo(
             f"note: nobody serves the queue {readable(name)}, and nothing waits there; known: {queues}", err=True
         )
-    await pausing.pause(sources, what.value, name, reason=reason, actor=actor)
-    return sources.postgresql_problem
+    replaced = await pausing.pause(sources, what.value, name, reason=reason, actor=actor)
+    return replaced, sources.postgresql_problem
 
 
 def resume(what: What, name: Name, as_: As = None, json: Json = False) -> None:
     """End a pause. Ends with 1 if there was none."""
-    was_paused, problem = ask(lambda sources: _resume(sources, what, name, as_ or myself()))
+    was_paused, others, problem = ask(lambda sources: _resume(sources, what, name, as_ or myself()))
     if json:
         emit({"scope": what, "name": name, "paused": False, "was_paused": was_paused, "postgresql": problem})
     elif was_paused:
@@ -64,10 +78,13 @@ def resume(what: What, name: Name, as_: As = None, json: Json = False) -> None:
         told = _ALONE if was_paused else "whether it remembers a pause that Redis has lost is not known"
         typer.echo(f"note: {problem}; until it is back, {told}", err=True)
     if not was_paused:
-        typer.echo(f"{what} {name} was not paused", err=True)
+        paused = ", ".join(readable(f"{each.scope} {each.name}") for each in others)
+        typer.echo(f"{what} {name} was not paused{f'; paused are: {paused}' if paused else ''}", err=True)
         raise typer.Exit(EXIT_NOTHING)
 
 
-async def _resume(sources: Sources, what: Scope, name: str, actor: str) -> tuple[bool, str | None]:
+async def _resume(sources: Sources, what: Scope, name: str, actor: str) -> tuple[bool, list[Pause], str | None]:
+    """Whether it was paused, what is paused if it was not, and why PostgreSQL cannot be asked."""
     was_paused = await pausing.resume(sources, what.value, name, actor=actor)
-    return was_paused, sources.postgresql_problem
+    others = [] if was_paused else await pausing.paused(sources)
+    return was_paused, others, sources.postgresql_problem
