@@ -62,7 +62,8 @@ def dead_show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json 
         screen.print(Text(f"{_since(letter)}: {readable(letter.reason)}", style="bold"))
         screen.print(Padding(letter_view(letter), (0, 0, 1, 2)))
     if not letters:
-        typer.echo("it left no dead letter" if problem is None else "no dead letter of it can be seen now", err=True)
+        known = "left no dead letter" if problem is None else "has no dead letter that can be seen now"
+        typer.echo(f"jobs: {readable(job_id)} {known}", err=True)
     end(None, problem, nothing=not letters)
 
 
