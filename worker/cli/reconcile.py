@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 
 from noteflow.domain.errors import Unavailable
-from worker.cli.jobs.frame import EXIT_AWAY
+from worker.cli.jobs.frame import EXIT_AWAY, EXIT_NOTHING
 from worker.cli.jobs.options import Json, moment_of
 from worker.cli.jobs.output import emit
 from worker.cli.reading import read_settings
@@ -33,7 +33,8 @@ def reconcile(
 ) -> None:
     """Say what became of every job: applied, waiting, running, parked, dead, missing or doubled.
 
-    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 3 if a server is away.
+    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 3 if a server is away, and with
+    1 if nobody has heard of the meeting that is asked for.
     """
     settings = read_settings()
     began = moment_of(since)
@@ -47,6 +48,8 @@ def reconcile(
         emit(report)
     else:
         show(report)
+    if report.meeting_known is False:
+        raise typer.Exit(EXIT_NOTHING)
     raise typer.Exit(EXIT_GAPS if report.has_gaps else 0)
 
 

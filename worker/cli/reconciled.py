@@ -22,10 +22,11 @@ _COLOURS = {**COLOURS, JobState.MISSING: "bold red", JobState.DOUBLED: "yellow",
 def show(report: Report) -> None:
     """Print the counts, then the jobs that are not simply applied, then the verdict."""
     out = console()
-    counts = table("state", "jobs", numbers=["jobs"])
-    for state, number in report.counts.items():
-        counts.add_row(_coloured(state), f"{number:,}")
-    out.print(counts)
+    if report.meeting_known is not False:
+        counts = table("state", "jobs", numbers=["jobs"])
+        for state, number in report.counts.items():
+            counts.add_row(_coloured(state), f"{number:,}")
+        out.print(counts)
     _show_jobs(out, report)
     if report.batches:
         out.print()
@@ -85,6 +86,8 @@ def verdict_on(report: Report) -> str:
     """Whether anything is missing, in one line."""
     repaired = f"Enqueued again: {count(len(report.repaired), 'job')}. " if report.repaired else ""
     lost = f" {uncounted(report.redis_lost, report.examined_at)}." if report.redis_lost else ""
+    if report.meeting_known is False:
+        return f"Meeting {report.meeting_id} is not stored, and nobody has heard of a job that was asked for it.{lost}"
     if not report.has_gaps:
         known = "Nothing that PostgreSQL knows of is missing." if report.redis_lost else "Nothing is missing."
         return f"{repaired}{known}{lost}"
