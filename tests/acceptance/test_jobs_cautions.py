@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from noteflow.infrastructure.queue.codec import serialize
 from noteflow.infrastructure.queue.wire import VERSION_FIELD
 from tests.acceptance.jobs_console import JobsConsole
 from tests.integration.inspection.ground import Ground
@@ -24,8 +25,12 @@ def jobs(database_url: str, redis_url: str) -> JobsConsole:
     """The commands, on servers with dead letters."""
 
     async def arranged(ground: Ground) -> None:
+        newer = ground.payload()
+        newer["k"][VERSION_FIELD] = 99
+        await ground.redis.set("arq:job:newer", serialize(newer))
         for job_id, reason in REASONS.items():
             await ground.store_letter(job_id, reason)
+        await ground.redis.delete("arq:job:newer")
 
     console = JobsConsole(database_url, redis_url)
     console.arrange(arranged)
@@ -37,7 +42,7 @@ def jobs(database_url: str, redis_url: str) -> JobsConsole:
     [
         ("one", f"asked for again; {HELPS_ONLY} one"),
         ("bug", "asked for again"),
-        ("newer", "asked for again"),  # this version knows it
+        ("newer", "asked for again"),  # it depends on the workers
     ],
 )
 @pytest.mark.parametrize("form", ["eyes", "json"])

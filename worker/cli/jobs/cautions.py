@@ -11,6 +11,8 @@ from worker.inspection.words import count
 
 def caution_on(letter: Letter) -> str | None:
     """Why the job may die again if it is replayed as it is, and how to see whether it did; None if nothing says so."""
+    if NEWER.search(letter.reason):
+        return None  # the workers may be newer than this command is, and who replays says that they are
     hopeless, command = remedy(letter)
     return None if command == "replay" else f"{hopeless.removeprefix('; ')} → python -m worker jobs why {letter.job_id}"
 
