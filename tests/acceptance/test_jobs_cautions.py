@@ -15,6 +15,7 @@ HELPS_ONLY = "a replay helps only if its payload, or what it contradicts, is men
 REASONS = {
     "one": "refused: wrong",
     "two": "refused: wrong as well",
+    "\x1b[1mthree": "refused: by an id that would colour a terminal",
     "bug": "bug: KeyError",
     "newer": f"refused: {VERSION_FIELD}: 1 is the newest that this worker knows",
 }
@@ -55,7 +56,7 @@ def test_one_replay_is_done_and_says_whether_it_may_help(jobs: JobsConsole, job_
 
 
 def test_of_many_it_is_said_once_with_their_number_before_anybody_is_asked(jobs: JobsConsole) -> None:
-    note = f"note: 2 of them were refused, and {HELPS_ONLY} ID\n"
+    note = f"note: 3 of them were refused, and {HELPS_ONLY} ID\n"
     asked = jobs.run("dead", "replay", "--since", "1h")
     assert asked.exit_code == 2
     assert asked.stderr.startswith(note)
@@ -86,3 +87,8 @@ def test_to_programs_it_is_said_of_each_and_who_drops_or_fails_hears_nothing_of_
     assert {each["job_id"]: (each["done"], HELPS_ONLY in each["what"]) for each in told} == {
         "one": (True, True), "two": (False, False), "bug": (True, False),
     }  # fmt: skip
+
+
+def test_an_id_that_no_terminal_should_be_sent_is_shown_escaped(jobs: JobsConsole) -> None:
+    answer = jobs.run("dead", "replay", "\x1b[1mthree")
+    assert answer.stdout == f"done   \\x1b[1mthree   asked for again; {HELPS_ONLY} \\x1b[1mthree\n"

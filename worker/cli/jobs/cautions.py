@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from worker.cli.jobs.output import readable
 from worker.inspection.letters import Letter
 from worker.inspection.why_ended import NEWER, remedy
 from worker.inspection.words import count
@@ -14,7 +15,9 @@ def caution_on(letter: Letter) -> str | None:
     if NEWER.search(letter.reason):
         return None  # the workers may be newer than this command is, and who replays says that they are
     hopeless, command = remedy(letter)
-    return None if command == "replay" else f"{hopeless.removeprefix('; ')} → python -m worker jobs why {letter.job_id}"
+    if command == "replay":
+        return None
+    return f"{hopeless.removeprefix('; ')} → python -m worker jobs why {readable(letter.job_id)}"
 
 
 def caution_on_all(reasons: Iterable[str | None]) -> str | None:
