@@ -37,9 +37,13 @@ class JobsConsole:
     redis_url: str
 
     def run(self, *arguments: str, typed: str | None = None, **environ: str) -> Result:
-        """One command, without a terminal."""
+        """One command of `jobs`, without a terminal."""
+        return self.command("jobs", *arguments, typed=typed, **environ)
+
+    def command(self, *arguments: str, typed: str | None = None, **environ: str) -> Result:
+        """One command of the worker, without a terminal."""
         told = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url, **environ}
-        return CliRunner(env=told).invoke(create_app(), ["jobs", *arguments], input=typed)
+        return CliRunner(env=told).invoke(create_app(), arguments, input=typed)
 
     def json(self, *arguments: str) -> Any:
         """What a command answers to programs; it has to end well."""

@@ -42,7 +42,7 @@ def test_a_meeting_that_cannot_be_read_has_no_number_of_segments(jobs: JobsConso
         (["ls"], "no such job\n"),
         (["ls", "--state", "parked"], "no job is parked"),
         (["dead", "ls"], "no dead letter"),
-        (["dead", "show", "job-1"], "it left no dead letter"),
+        (["dead", "show", "job-1"], "job-1 left no dead letter"),
         (["dead", "replay", "job-1"], "it is not dead"),
         (["acts"], "nobody has done anything"),
         (["why", "job-1"], "nobody has heard of it"),

@@ -18,7 +18,7 @@ from worker.inspection.words import at, count, since, span
 
 Said = tuple[str, str, str | None]
 
-_NEWER = re.compile(rf"{VERSION_FIELD}: \d+ is the newest")
+NEWER = re.compile(rf"{VERSION_FIELD}: \d+ is the newest")
 _UPGRADE = "jobs workers"
 
 
@@ -31,7 +31,7 @@ def buried(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: 
     if committed is not None and (letter.died_at is None or committed >= letter.died_at or letter.state != "dead"):
         return None  # the ledger has the last word
     if letter.state == "dead":
-        hopeless, command = _remedy(letter)
+        hopeless, command = remedy(letter)
         sentence = f"it is dead since {since(letter.died_at, now)}, because {letter.reason}{hopeless}"
         return "dead", sentence, command if command == _UPGRADE else f"jobs dead {command} {facts.job_id}"
     who = next((act for act in facts.acts if act.act.startswith(("replay", "drop"))), None)
@@ -101,12 +101,12 @@ def kept_result(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, n
     return result.outcome or "complete", f"it ended at {when} as {result.outcome or 'complete'}", None
 
 
-def _remedy(letter: Letter) -> tuple[str, str]:
+def remedy(letter: Letter) -> tuple[str, str]:
     """What a replay would come to if not to another try, and the command that helps."""
     if not letter.body:
         return "; no payload is left that could be replayed", "drop"
     envelope = read_envelope(letter.body)
-    if _NEWER.search(letter.reason):
+    if NEWER.search(letter.reason):
         known = envelope.refusal is None
         return ("; this version knows it", "replay") if known else ("; until then it dies again", _UPGRADE)
     if letter.reason.startswith("refused: "):

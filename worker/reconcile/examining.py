@@ -51,7 +51,8 @@ async def examine(
     counts[JobState.APPLIED] = await records.applied(meeting_id, since)
     told = [each for each in findings if meeting_id is not None or each.state is not JobState.APPLIED]
     by_state = {state: counts[state] for state in JobState}
-    return Report(datetime.now(UTC), since, meeting_id, by_state, told, incomplete, left_out)
+    known = None if meeting_id is None else bool(told) or await _knows(records, queue, meeting_id, most)
+    return Report(datetime.now(UTC), since, meeting_id, by_state, told, incomplete, left_out, meeting_known=known)
 
 
 async def _gathered(
@@ -66,10 +67,21 @@ async def _gathered(
                 _add(jobs, job)
     if await queue.length() > most:
         left_out.append(f"the queue has more than {most} jobs; those that are due first were looked at")
-    for job in [*await records.dead(meeting_id, since, most), *await queue.letters(since, most)]:
+    for job in [
+        *await records.dead(meeting_id, since, most),
+        *await queue.letters(since, most, named=meeting_id is not None),
+    ]:
         if meeting_id is None or job.meeting_id == meeting_id or job.job_id in jobs:
             _add(jobs, job)
     return jobs, left_out
+
+
+async def _knows(records: Records, queue: Queue, meeting_id: UUID, most: int) -> bool:
+    """Whether there is any trace of the meeting, however old."""
+    if await records.knows(meeting_id):
+        return True
+    letters = await queue.letters(datetime.fromtimestamp(0, UTC), most, named=True)
+    return any(letter.meeting_id == meeting_id for letter in letters)
 
 
 async def _ask_again(records: Records, queue: Queue, doubtful: list[Witnesses]) -> None:

@@ -59,7 +59,8 @@ class Report:
     """All that was found. `counts` has every state; `jobs` tells of each that is not simply applied, unless asked.
 
     `not_examined` says in sentences what was left out because there was too much of it. `redis_lost` says that Redis
-    lost its data within the hour: what was enqueued straight into it before is in no count.
+    lost its data within the hour: what was enqueued straight into it before is in no count. `meeting_known` is None
+    unless one meeting was asked for; False if that is not stored and no server has any trace of a job of it.
     """
 
     examined_at: datetime
@@ -71,6 +72,7 @@ class Report:
     not_examined: Sequence[str]
     repaired: Sequence[str] = ()
     redis_lost: RedisLoss | None = None
+    meeting_known: bool | None = None
 
     @property
     def has_gaps(self) -> bool:

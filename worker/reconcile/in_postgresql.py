@@ -60,6 +60,10 @@ class Records:
             Witnesses(row.job_id, row.kind, row.meeting_id, is_finished=True, since=row.committed_at) for row in rows
         ]
 
+    async def knows(self, meeting_id: UUID) -> bool:
+        """Whether the meeting is stored, or a job of it is or was there, however long ago."""
+        return bool((await self._rows(_KNOWS, meeting=meeting_id))[0].known)
+
     async def finished(self, ledger_ids: Iterable[str]) -> set[str]:
         """Those that the ledger has."""
         wanted, found = [_stored(ledger_id) for ledger_id in ledger_ids], set[str]()
@@ -117,6 +121,12 @@ _APPLIED = """
 _APPLIED_JOBS = """
     SELECT job_id, kind, meeting_id, committed_at FROM job_ledger
     WHERE committed_at >= :since AND meeting_id = :meeting ORDER BY committed_at LIMIT :most
+"""
+_KNOWS = """
+    SELECT EXISTS (SELECT FROM meetings WHERE id = :meeting)
+        OR EXISTS (SELECT FROM job_ledger WHERE meeting_id = :meeting)
+        OR EXISTS (SELECT FROM dead_letters WHERE meeting_id = :meeting)
+        OR EXISTS (SELECT FROM outbox WHERE meeting_id = :meeting) AS known
 """
 _STILL_DEAD = "SELECT job_id FROM dead_letters WHERE state = 'dead' AND job_id = ANY (:job_ids)"
 _FINISHED = "SELECT job_id FROM job_ledger WHERE job_id = ANY (:job_ids)"

@@ -13,6 +13,7 @@ from noteflow.domain.commands import IngestSegments
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.payload import Payload, read_payload
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
+from worker.inspection.payloads import meeting_of
 from worker.reconcile.witnesses import Witnesses
 
 PAGE = 500
@@ -42,8 +43,11 @@ class Queue:
         """How many jobs are in the queue."""
         return int(await self._answer(self._redis.zcard(self.name)))
 
-    async def letters(self, since: datetime, most: int) -> list[Witnesses]:
-        """The dead letters that no worker has moved to PostgreSQL yet."""
+    async def letters(self, since: datetime, most: int, *, named: bool = False) -> list[Witnesses]:
+        """The dead letters that no worker has moved to PostgreSQL yet; if `named`, with their meetings.
+
+        Those are in the payloads, which may be long.
+        """
         least = int(since.timestamp() * 1000)
         found = await self._answer(self._redis.zrangebyscore(keys.DEAD_LETTERS, least, "+inf", start=0, num=most))
         jobs = [Witnesses(_text(key), is_dead=True) for key in found]
@@ -51,6 +55,8 @@ class Queue:
         forms = await self._pipelined([("HMGET", _bytes(keys.dead_letter(job.job_id)), *fields) for job in jobs])
         for job, form in zip(jobs, forms, strict=True):
             job.kind, job.reason = (_text(value or b"") for value in form)
+        if named:
+            await self._name_letters(jobs)
         return jobs
 
     async def look_after(self, jobs: Sequence[Witnesses]) -> None:
@@ -74,12 +80,21 @@ class Queue:
 
     async def payloads(self, job_ids: Sequence[str]) -> list[Payload | None]:
         """What those jobs' payloads say."""
+        return await self._read([("GET", _bytes(keys.job(job_id))) for job_id in job_ids])
+
+    async def _read(self, commands: Sequence[tuple[Any, ...]]) -> list[Payload | None]:
         read: list[Payload | None] = []
-        for begin in range(0, len(job_ids), 20):  # they may be long
-            page = job_ids[begin : begin + 20]
-            bodies = await self._pipelined([("GET", _bytes(keys.job(job_id))) for job_id in page])
+        for begin in range(0, len(commands), 20):  # they may be long
+            bodies = await self._pipelined(commands[begin : begin + 20])
             read += [read_payload(body) if body else None for body in bodies]
         return read
+
+    async def _name_letters(self, jobs: Sequence[Witnesses]) -> None:
+        payloads = await self._read([("HGET", _bytes(keys.dead_letter(job.job_id)), "body") for job in jobs])
+        for job, payload in zip(jobs, payloads, strict=True):
+            if payload is not None:
+                job.meeting_id, job.ledger_id = payload.meeting_id, payload.ledger_id(job.job_id)
+            job.meeting_id = job.meeting_id or meeting_of(job.job_id)
 
     async def _name(self, jobs: Sequence[Witnesses]) -> None:
         """Say whose jobs they are: by their ids where we made those, else by their payloads."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
-from worker.cli.reconcile import verdict_on
+from worker.cli.reconciled import verdict_on
 from worker.inspection.checks.finding import Verdict
 from worker.inspection.checks.loss import check_loss
 from worker.inspection.loss import RedisLoss, read_loss

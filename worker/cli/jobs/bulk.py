@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import typer
@@ -23,11 +23,16 @@ SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came of a verb for each job, and which servers could not be asked meanwhile."""
+    """What came of a verb for each job, and which servers could not be asked meanwhile.
+
+    `cautions` says, by their ids, of what was done to which jobs it may not help; `caution` says it once of all.
+    """
 
     acted: Sequence[Acted]
     redis: str | None
     postgresql: str | None
+    cautions: Mapping[str, str] = field(default_factory=dict)
+    caution: str | None = None
 
     @classmethod
     def of(cls, acted: Sequence[Acted], sources: Sources) -> Came:
@@ -43,10 +48,13 @@ def named_once(ids: Sequence[str] | None, is_chosen: bool, options: str) -> None
         refuse(f"which jobs? Name them by their ids, or choose them by {options}")
 
 
-def agree(verb: str, rows: Sequence[JobRow], found: Listing, *, yes: bool, json: bool) -> None:
-    """Show the jobs that are meant and ask. Ends the command with 1 if there are none or the answer is no.
+def agree(
+    verb: str, rows: Sequence[JobRow], found: Listing, *, yes: bool, json: bool, caution: str | None = None
+) -> None:
+    """Show the jobs that are meant, with a caution if there is one, and ask.
 
-    With 3 if there are none and a server is away that may know some.
+    Ends the command with 1 if there are none or the answer is no, with 3 if there are none and a server is away that
+    may know some.
     """
     if not rows:
         if json:
@@ -60,8 +68,9 @@ def agree(verb: str, rows: Sequence[JobRow], found: Listing, *, yes: bool, json:
             typer.echo(f"… and {len(rows) - SHOWN:,} more")
         counted = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).items())
         typer.echo(f"{verb} would be done to {count(len(rows), 'job')}: {counted}")
-        if found.stopped is not None:
-            typer.echo(f"note: {found.stopped}", err=True)
+        for note in (caution, found.stopped):
+            if note is not None:
+                typer.echo(f"note: {note}", err=True)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -73,6 +82,8 @@ def agree(verb: str, rows: Sequence[JobRow], found: Listing, *, yes: bool, json:
 def report(came: Came, *, json: bool) -> None:
     """Say what came of it. Ends with 1 if not all was done, with 3 if a server is away that it may have taken."""
     acted = came.acted
+    if json or len(acted) == 1:
+        acted = [_cautioned(each, came.cautions.get(each.job_id)) for each in acted]
     if json:
         emit(list(acted))
     else:
@@ -82,7 +93,13 @@ def report(came: Came, *, json: bool) -> None:
                 typer.echo(f"{'done' if each.done else 'not done'}   {readable(each.job_id)}   {each.what}")
         if not few:
             typer.echo(f"done to {sum(each.done for each in acted):,} of {len(acted):,}")
+        if came.caution is not None and len(acted) > 1:
+            typer.echo(f"note: {came.caution}", err=True)
     undone = not all(each.done for each in acted)
     if undone:
         end(came.redis, came.postgresql, nothing=True)
     note_absent(came.redis, came.postgresql)
+
+
+def _cautioned(acted: Acted, caution: str | None) -> Acted:
+    return acted if caution is None else replace(acted, what=f"{acted.what}; {caution}")

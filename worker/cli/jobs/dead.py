@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from worker.cli.jobs.bulk import Came, agree, named_once, report
+from worker.cli.jobs.cautions import caution_on, caution_on_all
 from worker.cli.jobs.editing import edited
 from worker.cli.jobs.frame import ask, myself, refuse
 from worker.cli.jobs.ls import ls
@@ -62,7 +64,8 @@ def dead_show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json 
         screen.print(Text(f"{_since(letter)}: {readable(letter.reason)}", style="bold"))
         screen.print(Padding(letter_view(letter), (0, 0, 1, 2)))
     if not letters:
-        typer.echo("it left no dead letter" if problem is None else "no dead letter of it can be seen now", err=True)
+        known = "left no dead letter" if problem is None else "has no dead letter that can be seen now"
+        typer.echo(f"jobs: {readable(job_id)} {known}", err=True)
     end(None, problem, nothing=not letters)
 
 
@@ -93,7 +96,8 @@ def dead_replay(
         report(ask(lambda sources: _edit_and_replay(sources, ids[0], actor, note)), json=json)
         return
     chosen = _chosen("replay", ids, choice_of([JobState.DEAD], kind, meeting, error, since), limit, yes=yes, json=json)
-    report(ask(lambda sources: _each(sources, chosen, actor, note, drop=False)), json=json)
+    came = ask(lambda sources: _each(sources, chosen, actor, note, drop=False))
+    report(came if ids else replace(came, caution=None), json=json)  # it was said before the answer was asked for
 
 
 def dead_drop(
@@ -120,12 +124,13 @@ def _chosen(
     if ids:
         return ids
     found = ask(lambda sources: list_jobs(sources, choice, limit=limit))
-    agree(verb, found.rows, found, yes=yes, json=json)
+    caution = caution_on_all(row.detail for row in found.rows) if verb == "replay" else None
+    agree(verb, found.rows, found, yes=yes, json=json, caution=caution)
     return [row.job_id for row in found.rows]
 
 
 async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | None, *, drop: bool) -> Came:
-    acted = []
+    acted, replayed = [], list[Letter]()
     for job_id in ids:
         letter = await _dead(sources, job_id)
         try:
@@ -135,9 +140,13 @@ async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | No
                 acted.append(await replaying.drop(sources, letter, actor, note))
             else:
                 acted.append(await replaying.replay(sources, letter, actor, note))
+                replayed += [letter] if acted[-1].done else []
         except PostgresAway as error:
             acted.append(Acted(job_id, False, f"it is kept in PostgreSQL, which is away: {error}"))
-    return Came.of(acted, sources)
+    cautions = {letter.job_id: caution for letter in replayed if (caution := caution_on(letter))}
+    return replace(
+        Came.of(acted, sources), cautions=cautions, caution=caution_on_all(letter.reason for letter in replayed)
+    )
 
 
 async def _edit_and_replay(sources: Sources, job_id: str, actor: str, note: str | None) -> Came:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +12,7 @@ import typer
 
 from noteflow.domain.errors import Refused
 from noteflow.infrastructure.queue.codec import codec_of, deserialize, serialize
-from worker.cli.jobs.frame import refuse
+from worker.cli.jobs.frame import give_up, refuse
 from worker.inspection.payloads import refusal_of
 
 
@@ -19,6 +20,7 @@ def edited(body: bytes) -> bytes | None:
     """The payload as a person mended it, in the codec it came in; None if nothing was changed.
 
     It is shown as JSON until a worker of this version would take it, or the person gives up, which ends the command.
+    It ends with 1 if the editor cannot be run, or ends with an error itself.
     """
     try:
         codec, message = codec_of(body), deserialize(body)
@@ -26,7 +28,7 @@ def edited(body: bytes) -> bytes | None:
         refuse(f"the payload cannot be read, so it cannot be edited: {error}")
     text = original = json.dumps(message, indent=2, ensure_ascii=False, default=str)
     while True:
-        written = click.edit(text, extension=".json")
+        written = _in_editor(text)
         if written is None or written.strip() == original.strip():
             return None
         complaint = _complaint(written)
@@ -36,6 +38,19 @@ def edited(body: bytes) -> bytes | None:
         if not typer.confirm("edit it once more?", default=True):
             refuse("given up; nothing was done")
         text = written
+
+
+def _in_editor(text: str) -> str | None:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    named = f"the editor {editor}" if editor else "the editor"
+    try:
+        return click.edit(text, editor=editor, extension=".json")
+    except UnicodeDecodeError:
+        give_up(f"{named} left what is not UTF-8")
+    except click.ClickException as error:  # of click itself, which is not what typer catches
+        give_up(f"{named} could not be run" if error.__cause__ else f"{named} ended with an error")
+    except ValueError:  # a quotation mark without its other
+        give_up(f"{named} could not be run")
 
 
 def _complaint(text: str) -> str | None:

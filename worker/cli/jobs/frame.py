@@ -47,6 +47,12 @@ def refuse(complaint: str) -> NoReturn:
     raise typer.Exit(EXIT_USAGE)
 
 
+def give_up(complaint: str) -> NoReturn:
+    """End the command with 1, saying why nothing was done."""
+    typer.echo(f"jobs: {complaint}; nothing was done", err=True)
+    raise typer.Exit(EXIT_NOTHING)
+
+
 def myself() -> str:
     """Who acts, unless told otherwise: the user of this process at this machine."""
     user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
