@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -12,7 +12,7 @@ from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.queue.cutting import jobs_of, ledger_id_of
 from worker.inspection.ids import is_ours
 
-MEETING = MeetingId(uuid4())
+MEETING = MeetingId(UUID("b1c27dfe-8475-4156-b141-61d9a47a53bc"))
 COMMANDS = [
     IngestSegments(MEETING, (Segment(MEETING, 0, "text", 0.0, 1.0),), None),
     *(
