@@ -139,8 +139,12 @@ class LeaseKeeper:
             self._renew(client, claims[start : start + _CHUNK])
         beats = self._beat is not None and (now >= self._next_beat or self._outage.lasts)
         if self._beat is not None and beats:
-            self._beat(client)
-            self._next_beat = now + self._beat_s * 0.9
+            self._next_beat = now + self._beat_s * 0.9  # before: who calls for one meanwhile wants another
+            try:
+                self._beat(client)
+            except BaseException:
+                self._next_beat = 0.0
+                raise
         if claims or beats:
             self._outage.answered()
         self._rounds += 1
