@@ -62,7 +62,7 @@ class Flow:
         """Break both connections with RST (a unix socket knows only the end of file)."""
         for writer in (self._client, self._server):
             raw: socket.socket = writer.get_extra_info("socket")
-            if raw.family == socket.AF_INET:
+            if raw.family == socket.AF_INET and raw.fileno() >= 0:  # it may just have ended by itself
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST_ON_CLOSE)
             writer.transport.abort()
         for pump in self._pumps:
