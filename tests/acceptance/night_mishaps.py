@@ -65,8 +65,14 @@ async def poison(ground: Ground, night: Night) -> str:
     stopped = ground.change(3, MeetingState.STOPPED)
     await ground.enqueue(type(stopped)(meeting, MeetingState.STOPPED, 3, expected_batches=2))
     await ground.enqueue(ground.change(4, MeetingState.COMPLETED))
+    # The page lists the newest first: this one has to be dead before the other is there.
+    await asyncio.to_thread(lambda: eventually_sync(lambda: _dead(night) == 1, within_s=PATIENCE_S))
     await asyncio.to_thread(enqueue_by_hand, night, "change_meeting_state", meeting_id=str(uuid4()), state="SLEEPING")
     return poisoned
+
+
+def _dead(night: Night) -> int:
+    return sum(queue["dead"] for queue in night.stats()["queues"])
 
 
 def editor_that_raises_the_revision(folder: Path) -> Path:
