@@ -1,0 +1,118 @@
+"""Jobs that wait their turn, or for something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tests.integration.inspection.ground import WORKER
+from tests.integration.inspection.why.arranged import deferred, next_in_line, parked
+from tests.integration.inspection.why.asking import says
+
+if TYPE_CHECKING:
+    from tests.integration.inspection.ground import Ground
+
+
+async def test_deferred(ground: Ground) -> None:
+    await says(ground, await deferred(ground), "deferred", "deferred until", "in 1 h", command="jobs retry")
+
+
+async def test_next_in_line(ground: Ground) -> None:
+    await says(
+        ground, await next_in_line(ground), "waiting", "the next to be claimed", "20 of 20 slots", command="jobs stats"
+    )
+
+
+async def test_in_line(ground: Ground) -> None:
+    await ground.worker()
+    await ground.redis.zadd("arq:queue", {f"earlier-{number}": number + 1 for number in range(3)})
+    await says(ground, await ground.enqueue(), "waiting", "behind 3 due jobs", command="jobs stats")
+
+
+async def test_redelivered(ground: Ground) -> None:
+    job_id = await next_in_line(ground)
+    await ground.store_ending(job_id)
+    await says(ground, job_id, "waiting", "applied at", "nothing will change", command="jobs stats")
+
+
+async def handed_back(ground: Ground) -> str:
+    await ground.worker()
+    job_id = await ground.enqueue(defer_by=20)
+    told = {"error": "noteflow.domain.errors.ConcurrencyConflict", "message": "others were first", "at_ms": 1}
+    await ground.redis.set(f"arq:retry:{job_id}", 2)
+    await ground.redis.rpush(f"arq:errors:{job_id}", msgspec.json.encode(told))
+    return job_id
+
+
+async def test_handed_back(ground: Ground) -> None:
+    await says(
+        ground, await handed_back(ground), "handed_back", "handed back until", "others were first", command="jobs retry"
+    )
+
+
+async def test_handed_back_for_a_lock(ground: Ground) -> None:
+    job_id = await handed_back(ground)
+    told = {"n:conflict": 2, "at:conflict": 1, "by:conflict": WORKER}
+    await ground.redis.hset(f"arq:handed-back:{job_id}", mapping=told)
+    await says(ground, job_id, "handed_back", "2 times (conflict)", command="check")
+
+
+async def test_handed_back_for_two_reasons(ground: Ground) -> None:
+    await ground.worker()
+    job_id = await ground.enqueue(defer_by=20)
+    told = {"n:unavailable": 3, "at:unavailable": 1, "by:unavailable": WORKER, "n:drain": 1, "at:drain": 2}
+    await ground.redis.hset(f"arq:handed-back:{job_id}", mapping=told)
+    await says(ground, job_id, "handed_back", "handed back 4 times (drain 1, unavailable 3), now until", command="jobs")
+
+
+async def test_asked_for(ground: Ground) -> None:
+    await ground.worker()
+    await says(
+        ground,
+        await ground.ask_for(ground.ingestion()),
+        "outbox",
+        "is not in Redis yet",
+        "within seconds",
+        command="jobs workers",
+    )
+
+
+async def test_asked_for_without_workers(ground: Ground) -> None:
+    await says(ground, await ground.ask_for(ground.ingestion()), "outbox", "no worker is alive", command="run")
+
+
+async def test_parked(ground: Ground) -> None:
+    await says(
+        ground,
+        await parked(ground),
+        "parked",
+        "parked since",
+        "state change 2 of meeting",
+        "in 15 min",
+        command="jobs meeting",
+    )
+
+
+async def test_missing(ground: Ground) -> None:
+    job_id = await ground.ask_for(ground.ingestion())
+    await ground.sql("UPDATE outbox SET state = 'dispatched', dispatched_at = now(), due_at = now() + interval '15 s'")
+    await says(ground, job_id, "missing", "is not there any more", command="jobs retry")
+
+
+async def test_payload_missing(ground: Ground) -> None:
+    await ground.worker()
+    job_id = await ground.enqueue()
+    await ground.redis.delete(f"arq:job:{job_id}")
+    await says(ground, job_id, "payload_missing", "payload is gone", command="jobs drop")
+
+
+async def test_half_lost(ground: Ground) -> None:
+    job_id = await ground.enqueue()
+    await ground.redis.zrem("arq:queue", job_id)
+    await says(ground, job_id, "half_lost", "stands in no queue", command="jobs retry")
+
+
+async def test_waiting_without_postgresql(ground: Ground) -> None:
+    await ground.take_postgresql_away()
+    await says(ground, await next_in_line(ground), "waiting", "next", "PostgreSQL is away", command="jobs stats")
