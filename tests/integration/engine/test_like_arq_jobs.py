@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 import pytest
 from arq.connections import ArqRedis
-from arq.jobs import Job, JobStatus, ResultNotFound
-from arq.worker import FailedJobs, JobExecutionFailed, Retry, RetryJob, func
+from arq.jobs import JobStatus, ResultNotFound
+from arq.worker import FailedJobs, JobExecutionFailed, func
 
 from tests.integration.engine.conftest import MakeEither
+from tests.integration.engine.jobs import Ctx
+from tests.integration.engine.like_arq import answer, counters, lines_of, must_enqueue
 
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
-
-Ctx = dict[Any, Any]
-
-
-async def answer(ctx: Ctx) -> int:
-    return 42
 
 
 async def echo(ctx: Ctx, *args: Any, **kwargs: Any) -> Any:
@@ -31,20 +25,6 @@ async def echo(ctx: Ctx, *args: Any, **kwargs: Any) -> Any:
 
 async def fail(ctx: Ctx) -> None:
     raise ValueError("no good")
-
-
-async def must_enqueue(redis: ArqRedis, function: str, *args: Any, **kwargs: Any) -> Job:
-    job = await redis.enqueue_job(function, *args, **kwargs)
-    assert job is not None
-    return job
-
-
-def lines_of(caplog: pytest.LogCaptureFixture) -> str:
-    return re.sub(r"\d+\.\d\ds", "X.XXs", "\n".join(record.message for record in caplog.records))
-
-
-def counters(worker: Any) -> tuple[int, int, int]:
-    return worker.jobs_complete, worker.jobs_failed, worker.jobs_retried
 
 
 async def test_a_job_runs_and_its_result_is_read(
@@ -133,91 +113,6 @@ async def test_run_check_raises_for_failed_jobs_and_counts_the_others(either: Ma
     await must_enqueue(redis, "fail")
     with pytest.raises(FailedJobs, match="1 job failed ValueError"):
         await either([fail]).run_check()
-
-
-async def test_retry_runs_again_after_its_delay_and_counts(
-    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-
-    async def third_time(ctx: Ctx) -> int:
-        if ctx["job_try"] < 3:
-            raise Retry(defer=0.01)
-        return int(ctx["job_try"])
-
-    job = await must_enqueue(redis, "third_time", _job_id="j")
-    worker = either([func(third_time, name="third_time")])
-    await worker.main()
-    assert counters(worker) == (1, 0, 2)
-    assert await job.result(poll_delay=0) == 3
-    shown = lines_of(caplog)
-    assert "↻ j:third_time retrying job in X.XXs" in shown
-    assert "→ j:third_time() try=3" in shown
-
-
-@pytest.mark.parametrize("raised", [RetryJob(), asyncio.CancelledError()], ids=repr)
-async def test_a_job_that_is_cancelled_or_asks_for_it_runs_again(
-    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture, raised: BaseException
-) -> None:
-    caplog.set_level(logging.INFO)
-
-    async def once(ctx: Ctx) -> None:
-        if ctx["job_try"] == 1:
-            raise raised
-
-    await must_enqueue(redis, "once", _job_id="j")
-    worker = either([func(once, name="once")])
-    await worker.main()
-    assert counters(worker) == (1, 0, 1)
-    assert "↻ j:once cancelled, will be run again" in lines_of(caplog)
-
-
-async def test_a_job_out_of_tries_fails(either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture) -> None:
-    async def never(ctx: Ctx) -> None:
-        raise Retry
-
-    job = await must_enqueue(redis, "never", _job_id="j")
-    worker = either([func(never, name="never", max_tries=3)])
-    await worker.main()
-    assert counters(worker) == (0, 1, 3)
-    with pytest.raises(JobExecutionFailed, match="max 3 retries exceeded"):
-        await job.result(poll_delay=0)
-    assert "! j:never max retries 3 exceeded" in lines_of(caplog)
-
-
-async def test_no_job_is_retried_when_retries_are_off(either: MakeEither, redis: ArqRedis) -> None:
-    async def again(ctx: Ctx) -> None:
-        raise Retry(defer=0.01)
-
-    await must_enqueue(redis, "again")
-    with pytest.raises(FailedJobs, match=r"1 job failed <Retry defer 0.01s>"):
-        await either([func(again, name="again")]).run_check(retry_jobs=False)
-
-
-async def test_a_producer_may_say_which_try_it_is(either: MakeEither, redis: ArqRedis) -> None:
-    tries = []
-
-    async def note(ctx: Ctx) -> None:
-        tries.append(ctx["job_try"])
-        if ctx["job_try"] == 3:
-            raise Retry
-
-    await must_enqueue(redis, "note", _job_try=3)
-    await either([func(note, name="note")]).main()
-    assert tries == [3, 4]
-
-
-async def test_a_job_over_its_time_fails(either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture) -> None:
-    async def long(ctx: Ctx) -> None:
-        await asyncio.Event().wait()
-
-    job = await must_enqueue(redis, "long", _job_id="j")
-    worker = either([func(long, name="long", timeout=0.05)])
-    await worker.main()
-    assert counters(worker) == (0, 1, 0)
-    with pytest.raises(TimeoutError):
-        await job.result(poll_delay=0)
-    assert "! j:long failed, TimeoutError:" in lines_of(caplog)
 
 
 async def test_an_unknown_function_fails_in_a_burst(

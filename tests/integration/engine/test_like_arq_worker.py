@@ -14,7 +14,8 @@ from arq.cron import cron
 from arq.worker import func
 
 from tests.integration.engine.conftest import MakeEither
-from tests.integration.engine.test_like_arq_jobs import Ctx, answer, counters, lines_of, must_enqueue
+from tests.integration.engine.jobs import Ctx
+from tests.integration.engine.like_arq import answer, counters, lines_of, must_enqueue
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")

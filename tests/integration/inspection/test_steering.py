@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
+from tests.integration.inspection.acting import act, places
 from tests.integration.inspection.ground import Ground
 from worker.inspection import pausing
 from worker.inspection.acted import Acted
-from worker.inspection.acts import Act, move_acts, read_acts, record
-from worker.inspection.choice import Choice
+from worker.inspection.acts import read_acts
 from worker.inspection.job import read_job
-from worker.inspection.letters import find_letters, letters_of
-from worker.inspection.replaying import replay
-from worker.inspection.steering import Steering, Verb
-
-
-async def act(ground: Ground, verb: Verb, job_id: str) -> Acted:
-    return await Steering(ground.sources, "ada", "for the test").act(verb, job_id)
-
-
-async def places(ground: Ground, job_id: str) -> set[str]:
-    """Where there is anything of a job."""
-    facts, _ = await read_job(ground.sources, job_id)
-    mark = facts.footprint
-    assert mark is not None
-    found = {"queue": mark.place, "lease": mark.lease, "payload": mark.has_payload, "outbox": facts.outbox,
-             "letter": [letter for letter in facts.letters if letter.state == "dead"]}  # fmt: skip
-    return {name for name, thing in found.items() if thing}
+from worker.inspection.letters import letters_of
+from worker.inspection.steering import Verb
 
 
 async def test_a_deferred_job_is_due_at_once_when_it_is_retried(ground: Ground) -> None:
@@ -185,43 +169,6 @@ async def test_a_parked_job_that_is_retried_waits_for_the_relay(ground: Ground) 
     assert (row.state, row.is_due) == ("waiting", True)
 
 
-async def test_a_dead_letter_is_replayed_through_the_outbox_and_once(ground: Ground) -> None:
-    await ground.store_letter("job-1")
-    first, second = await act(ground, Verb.RETRY, "job-1"), await act(ground, Verb.RETRY, "job-1")
-    assert (first.done, second.done) == (True, True)  # the second time it is a job of the outbox
-    assert await places(ground, "job-1") == {"outbox"}
-    assert {(each.act, each.actor) for each in await read_acts(ground.sources)} == {
-        ("replayed", "ada"), ("retry", "ada"),
-    }  # fmt: skip
-
-
-async def test_a_letter_that_is_still_in_redis_is_replayed_there_also_without_postgresql(ground: Ground) -> None:
-    job_id = await ground.enqueue()
-    await ground.bury(job_id, "refused: wrong")
-    await ground.take_postgresql_away()
-    assert (await act(ground, Verb.RETRY, job_id)).done
-    assert await ground.redis.zscore("arq:queue", job_id) is not None
-    assert [each.act for each in await read_acts(ground.sources)] == ["replay"]
-
-
-@pytest.mark.parametrize("kept", ["redis", "postgresql"])
-async def test_a_mended_payload_takes_the_place_of_the_dead_one(ground: Ground, kept: str) -> None:
-    job_id = await ground.enqueue()
-    if kept == "redis":
-        await ground.bury(job_id, "refused: wrong")
-    else:
-        await ground.store_letter(job_id)
-        await ground.leave_queue(job_id)
-    (letter,) = await letters_of(ground.sources, job_id)
-    assert letter.body is not None
-    mended = letter.body.replace(b'"segment_id":0', b'"segment_id":7')
-    assert (await replay(ground.sources, letter, "ada", None, body=mended)).done
-    facts, _ = await read_job(ground.sources, job_id)
-    assert facts.envelope is not None
-    assert facts.envelope.kwargs["segments"][0]["segment_id"] == 7
-    assert facts.acts[0].note == "edited"
-
-
 async def test_what_is_complete_or_unknown_is_left_alone(ground: Ground) -> None:
     await ground.store_ending("done")
     for verb in Verb:
@@ -233,38 +180,3 @@ async def test_what_only_postgresql_keeps_is_left_alone_while_it_is_away(ground:
     await ground.store_letter("job-1")
     await ground.take_postgresql_away()
     assert not (await act(ground, Verb.RETRY, "job-1")).done
-
-
-async def test_acts_wait_in_redis_while_postgresql_is_away_and_are_moved_once(ground: Ground) -> None:
-    engine = ground.sources.engine
-    job_id = await ground.enqueue(defer_by=60)
-    ground.sources.postgresql_problem = "gone"
-    assert (await act(ground, Verb.RETRY, job_id)).done
-    assert await ground.redis.llen("arq:acts") == 1
-    assert [each.act for each in await read_acts(ground.sources)] == ["retry"]
-    moved = await asyncio.gather(*(move_acts(engine, ground.redis) for _ in range(3)))
-    assert sum(moved) == 1
-    assert await ground.redis.exists("arq:acts") == 0
-    (row,) = await ground.sql("SELECT act, actor, job_id, note, acted_at <= kept_at AS in_order FROM operator_acts")
-    assert tuple(row) == ("retry", "ada", job_id, "for the test", True)
-
-
-async def test_hundreds_of_acts_told_meanwhile_are_all_kept_by_several_movers(ground: Ground) -> None:
-    ground.sources.postgresql_problem = "gone"
-    await record(ground.sources, [Act("reveal", "ada", job_id=f"job-{number}") for number in range(1_200)])
-    await asyncio.gather(*(move_acts(ground.sources.engine, ground.redis) for _ in range(2)))
-    assert [row.number for row in await ground.sql("SELECT count(*) AS number FROM operator_acts")] == [1_200]
-
-
-async def test_acts_are_kept_at_once_in_postgresql_while_redis_is_away(ground: Ground) -> None:
-    await ground.take_redis_away()
-    await record(ground.sources, [Act("reveal", "ada", job_id="job-1")])
-    assert [each.act for each in await read_acts(ground.sources)] == ["reveal"]
-
-
-async def test_letters_of_both_servers_are_found_once(ground: Ground) -> None:
-    job_id = await ground.enqueue()
-    await ground.bury(job_id, "refused: wrong")
-    await ground.store_letter("kept")
-    letters = [each async for each in find_letters(ground.sources, Choice(meeting_id=ground.meeting), 9)]
-    assert [(each.job_id, each.id is None) for each in letters] == [(job_id, True), ("kept", False)]

@@ -20,7 +20,7 @@ from noteflow.domain.errors import (
 from noteflow.infrastructure.persistence.faults import translated, translation_of
 from tests.integration.persistence.conftest import OpenUnit
 from tests.integration.persistence.faulty import ask
-from tests.integration.persistence.test_unit_of_work import stored_meeting
+from tests.integration.persistence.units import stored_meeting
 
 SERVER_SIDE = [
     ("40001", ConcurrencyConflict),

@@ -21,7 +21,7 @@ from noteflow.infrastructure.persistence.transaction import Transaction
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from tests.integration.persistence.conftest import OpenUnit
 from tests.integration.persistence.faulty import an_engine, ask
-from tests.integration.persistence.test_unit_of_work import stored_meeting
+from tests.integration.persistence.units import stored_meeting
 from tests.proxy import Proxy
 
 

@@ -16,7 +16,7 @@ from noteflow.domain.errors import (
 from noteflow.infrastructure.persistence.transaction import Transaction
 from tests.integration.persistence.conftest import OpenUnit
 from tests.integration.persistence.faulty import ask
-from tests.integration.persistence.test_unit_of_work import checked_out, stored_meeting
+from tests.integration.persistence.units import checked_out, stored_meeting
 
 
 @pytest.mark.parametrize(

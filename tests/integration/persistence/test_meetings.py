@@ -14,7 +14,7 @@ from noteflow.domain.errors import ConcurrencyConflict, RejectedByStorage
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from tests.integration.persistence.conftest import OpenUnit
-from tests.integration.persistence.test_unit_of_work import stored_meeting
+from tests.integration.persistence.units import stored_meeting
 
 
 async def read(unit: OpenUnit, meeting_id: MeetingId) -> Meeting:

@@ -14,7 +14,7 @@ from noteflow.domain.errors import ConflictingContent, InvalidValue
 from noteflow.domain.ports import Tally
 from noteflow.domain.value_objects import MeetingId
 from tests.integration.persistence.conftest import OpenUnit
-from tests.integration.persistence.test_unit_of_work import stored_meeting
+from tests.integration.persistence.units import stored_meeting
 
 
 def a_segment(meeting_id: MeetingId, segment_id: int = 1, **changed: Any) -> Segment:
