@@ -131,7 +131,7 @@ async def _play(
         performance = Performance(plan(list(zip(meetings, said, strict=True)), options.seconds), meetings)
         async with (
             _redis(place) as redis,
-            _cleared(performance, store, redis, queue_name),
+            _cleared(performance, store, redis, queue_name, fleet),
             JobClient.from_url(place.redis_url, queue_name=queue_name) as client,
         ):
             with Display(console, titles, [len(segments) for segments in said]) as display:
@@ -153,10 +153,13 @@ async def _redis(place: Servers) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def _cleared(performance: Performance, store: Store, redis: Redis, queue_name: str) -> AsyncIterator[None]:
+async def _cleared(
+    performance: Performance, store: Store, redis: Redis, queue_name: str, fleet: Fleet
+) -> AsyncIterator[None]:
     """Leave nothing of the performance in servers that may be somebody's."""
     try:
         yield
     finally:
+        await asyncio.to_thread(fleet.dismiss)  # or a worker writes the line of its health after it was removed
         await store.remove(performance.meetings)
         await forget(redis, queue_name, performance.job_ids)
