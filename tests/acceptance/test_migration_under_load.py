@@ -46,19 +46,27 @@ async def test_what_a_worker_had_prepared_is_prepared_anew(
     own_postgres: OwnPostgres, redis_url: str, start_workers: StartWorkers
 ) -> None:
     server = own_postgres()
-    work = Workload(server.url("noteflow"), redis_url)
-    await work.create_meeting()
-    (worker,) = await start_workers(work.database_url, redis_url, settings={"MAX_JOBS": "1"})
-    await work.enqueue_state(MeetingState.RECORDING)
-    await work.enqueue_segments(5)
-    await eventually(work.is_done, within_s=30)
-    for change in ("segments ADD COLUMN loudness real", "meetings ADD COLUMN agenda text"):
-        await Judge(work.database_url).ask(f"ALTER TABLE {change}")
-    await work.enqueue_state(MeetingState.STOPPING)
-    await work.enqueue_segments(5)
-    await eventually(work.is_done, within_s=30)
+    works: list[Workload] = []
 
-    await work.judge()
-    assert "cached plan must not change result type" in server.log.read_text()
-    await eventually(lambda: len(worker.lines("job.completed")) == 12)
+    async def has_met_an_old_plan() -> bool:
+        # Whether a job meets the connection that has prepared its statement is up to the pool.
+        for table in ("segments", "meetings"):
+            await Judge(server.url("noteflow")).ask(f"ALTER TABLE {table} ADD COLUMN more_{len(works)} real")
+        await work_on_a_meeting()
+        return "cached plan must not change result type" in server.log.read_text()
+
+    async def work_on_a_meeting() -> None:
+        works.append(work := Workload(server.url("noteflow"), redis_url))
+        await work.create_meeting()
+        await work.enqueue_state(MeetingState.RECORDING)
+        await work.enqueue_segments(5)
+        await eventually(work.is_done, within_s=30)
+
+    (worker,) = await start_workers(server.url("noteflow"), redis_url, settings={"MAX_JOBS": "1"})
+    await work_on_a_meeting()
+    await eventually(has_met_an_old_plan, within_s=30)
+
+    for each in works:
+        await each.judge()
+    await eventually(lambda: len(worker.lines("job.completed")) == 6 * len(works))
     assert not worker.lines("job.dead")

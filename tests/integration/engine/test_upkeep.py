@@ -48,7 +48,7 @@ async def test_each_worker_writes_its_own_record_and_removes_only_that(
             assert found[0]["pid"] == os.getpid()
             assert found[0]["functions"] == ["fine"]
             assert found[0]["ready"] is True
-            assert await redis.exists("arq:queue:health-check")
+            await eventually(lambda: redis.exists("arq:queue:health-check"))
         await two.close()
         assert await redis.zrange(keys.WORKERS, 0, -1) == [one.worker_id.encode()]
         # `arq --check` goes on working, for one still lives.
