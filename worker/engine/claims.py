@@ -28,6 +28,7 @@ class Why(StrEnum):
     DRAIN = "drain"
     PAUSED = "paused"
     UNKNOWN_FUNCTION = "unknown_function"
+    NO_SLOT = "no_slot"
 
 
 class Outcome(StrEnum):
@@ -48,7 +49,7 @@ class Claim:
     `key` is its id as Redis holds it, `job_id` the same as text, where bytes that are not UTF-8 survive as surrogates.
     `tries` counts this one, `crashes` the workers that died with it, `errors` are those of the attempts before it.
     `token` ends in when it was claimed (unix ms). `cause` is set by whoever cancels the run. `deadline_s` (monotonic)
-    is when its lease is given up although the process lives.
+    is when its lease is given up although the process lives. `in_line` until there is a slot for it.
     """
 
     key: bytes
@@ -65,6 +66,7 @@ class Claim:
     deadline_s: float | None = None
     cause: Cause | None = None
     holds_slot: bool = True
+    in_line: bool = False
     task: asyncio.Task[None] | None = None
 
     @property

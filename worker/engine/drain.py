@@ -14,7 +14,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.engine.claims import Cause
+from worker.engine.claims import Cause, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,7 @@ class Drain:
     async def wait(self, signum: signal.Signals, within_s: float) -> None:
         """Let running jobs finish, hand back the rest, end the worker."""
         worker = self._worker
+        worker.line.hand_back(Why.DRAIN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await worker._sleep_until_tasks_complete()
@@ -96,6 +97,7 @@ class Drain:
     async def settle(self) -> None:
         """Wait until all runs have ended and every ending is recorded, within limits."""
         worker = self._worker
+        worker.line.hand_back(Why.DRAIN)
         tasks: list[asyncio.Task[Any]] = list(worker.tasks.values())
         if tasks:
             # Runs wait for their endings to be recorded, and those for Redis: both limits apply.

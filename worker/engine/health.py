@@ -50,7 +50,7 @@ class Health:
     def record(self) -> dict[str, Any]:
         """Return the worker's record; times are unix seconds."""
         worker = self._worker
-        running = worker.leases.held
+        running = [claim for claim in worker.leases.held if not claim.in_line]
         excuses = self.excuses
         return {
             "id": worker.worker_id,

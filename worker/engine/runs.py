@@ -26,14 +26,21 @@ class Runs:
         self.begun = 0
         self.suspects = 0
 
-    def start(self, claim: Claim) -> None:
-        """Run a claimed job in a task of its own, with its lease renewed meanwhile."""
+    def take(self, claim: Claim) -> None:
+        """Run a claimed job, now or as soon as there is a slot, with its lease renewed from now on."""
         worker = self._worker
         worker.leases.hold(claim)
         worker.leases.start()
+        self.suspects += self._is_suspect(claim)
+        if worker.job_counter < worker.max_jobs:
+            self._start(claim)
+        else:
+            worker.line.put(claim)
+
+    def _start(self, claim: Claim) -> None:
+        worker = self._worker
         worker.job_counter += 1
         self.begun += 1
-        self.suspects += self._is_suspect(claim)
         task = worker.loop.create_task(run_claim(worker, claim))
         worker.tasks[claim.job_id] = task
         task.add_done_callback(lambda done: self._ended(claim, done))
@@ -60,11 +67,20 @@ class Runs:
             was_full = worker.job_counter >= worker.max_jobs
             claim.holds_slot = False
             worker.job_counter -= 1
+            worker.line.note_end()
             was_suspect = self._is_suspect(claim)
             self.suspects -= was_suspect
+            waiting = worker.line.take()
+            if waiting is not None:
+                self._start(waiting)
             # Who had room has claimed all that was due, and is called when more is.
             if was_full or was_suspect or worker.burst:
                 worker.wanted.set()
+
+    def forgo(self, claim: Claim) -> None:
+        """Let go of a claimed job that was not started."""
+        self.suspects -= self._is_suspect(claim)
+        self.drop(claim)
 
     def _is_suspect(self, claim: Claim) -> bool:
         suspicion = self._worker.options.suspicion
@@ -87,6 +103,8 @@ class Runs:
             logger.debug("the loop has ended before a lease was reported lost")
 
     def _lose(self, claim: Claim) -> None:
-        if claim.cause is None and claim.task is not None:
+        if claim.in_line:
+            self._worker.line.lose(claim)
+        elif claim.cause is None and claim.task is not None:
             claim.cause = Cause.LOST
             claim.task.cancel()

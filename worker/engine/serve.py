@@ -88,7 +88,7 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
             # A replaced server that lives on answers a claim, as one without jobs, over connections from before.
             await worker.link.drop_idle_connections()
             continue
-        limit = min(worker.max_jobs - worker.job_counter, worker.queue_read_limit, worker.options.claim_limit)
+        limit = min(worker.line.room, worker.queue_read_limit, worker.options.claim_limit)
         try:
             batch = await worker.claim(limit)
             backoff.reset()
@@ -105,7 +105,7 @@ async def _may_claim(worker: Worker) -> None:
     """Wait for a free slot, an open gate, and room for endings."""
     while True:
         await worker.options.gate.wait_open()
-        full = worker.job_counter >= worker.max_jobs or worker.link.backlog >= BACKLOG_LIMIT
+        full = worker.line.room <= 0 or worker.link.backlog >= BACKLOG_LIMIT
         if worker.allow_pick_jobs and not full:
             return
         worker.wanted.clear()
@@ -169,7 +169,7 @@ def reserves(worker: Worker, limit: int) -> list[int]:
         return [0]
     running = [0] * len(worker.queues)
     for claim in worker.leases.held:
-        if claim.holds_slot:
+        if claim.holds_slot or claim.in_line:
             running[claim.queue - 1] += 1
     share = worker.options.lower_queue_share * worker.max_jobs
     due_share = int(share) + (random.random() < share % 1)  # noqa: S311 - a fair coin for fractions of a slot

@@ -7,6 +7,7 @@ import logging
 import pickle
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
@@ -20,6 +21,7 @@ from worker.engine.cron import enqueue_due
 from worker.engine.drain import Drain
 from worker.engine.health import Health, delete_line_if_last, new_worker_id
 from worker.engine.lease import LeaseKeeper
+from worker.engine.line import Line
 from worker.engine.link import Link
 from worker.engine.options import Options
 from worker.engine.outage import UNREACHABLE, Outage
@@ -71,6 +73,7 @@ class Worker(arq.worker.Worker):
         self.link = Link(lambda: self.pool, self.queues, self.worker_id, self.options, self.outage)
         self.health = Health(self)
         self.runs = Runs(self)
+        self.line = Line(self)
         self.leases = LeaseKeeper(
             lambda: thread_client(
                 self.pool.connection_pool, min(self.options.command_timeout_s, self.options.lease_s / 3)
@@ -95,6 +98,7 @@ class Worker(arq.worker.Worker):
 
     async def claim(self, limit: int, ids: list[bytes] | None = None) -> Batch:
         """Claim up to `limit` due jobs and start them; raise what the connection raises."""
+        began = time.monotonic()
         batch = await self.link.claim(
             limit,
             reserves(self, limit),
@@ -102,9 +106,10 @@ class Worker(arq.worker.Worker):
             has_suspect=self.runs.suspects > 0,
             ids=[] if ids is None else ids,
         )
+        self.line.note_claim(time.monotonic() - began)
         self.paused_functions = batch.paused_functions
         for claim in batch.claims:
-            self.runs.start(claim)
+            self.runs.take(claim)
         return batch
 
     async def main(self) -> None:
