@@ -32,6 +32,13 @@ STALE_MEETING = "NF002"
 
 READ_ONLY = "25006"
 
+_STORED_MEANWHILE = ("23505", "segments_pkey")
+
+
+class Outraced(ConcurrencyConflict):
+    """Another transaction stored, at the same moment, what this one had found missing."""
+
+
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 # The caller may not come in, or the schema it needs is not there: a person has to look.
 _MISCONFIGURED = frozenset({"42883", "42501"})
@@ -159,6 +166,8 @@ def _by_sqlstate(state: str, origin: BaseException, place: str) -> NoteflowError
         return MeetingNotFound(missing)
     if state[:2] in {"22", "23"}:
         rule = getattr(origin, "constraint_name", None)
+        if (state, rule) == _STORED_MEANWHILE:
+            return Outraced("another transaction stored the same segments at the same moment")
         return RejectedByStorage(f"PostgreSQL refuses the data (SQLSTATE {state}{f', {rule}' if rule else ''})")
     return None
 

@@ -10,29 +10,38 @@ import msgspec
 from noteflow.domain.entities import Segment
 from noteflow.domain.ports import Tally
 from noteflow.domain.value_objects import MeetingId
+from noteflow.infrastructure.persistence.statement import Hopeful
+
+_COLUMNS = (
+    """meeting_id, segment_id, revision, start_time, end_time, text, words, speaker, language, confidence, late"""
+)
+_GIVEN = """
+            SELECT CAST(:meeting AS uuid), segment_id, coalesce(revision, 0), start_time, end_time, text, words,
+                   speaker, language, confidence,
+                   coalesce((SELECT state = 'COMPLETED' FROM meetings WHERE id = CAST(:meeting AS uuid)), false)
+            FROM json_to_recordset(CAST(:segments AS json))
+                 AS given (segment_id int, revision int, start_time float8, end_time float8, text text, words jsonb,
+                           speaker text, language text, confidence float8)"""
+_FEW = 16
 
 
-class SegmentBatch:
+class SegmentBatch(Hopeful):
     """Segments of one meeting waiting to be stored, each at most once, and the tally of all that were.
 
     `segment_replaces` (of the migrations) compares with the row as it is at that moment, under its lock: a lower
     revision is left alone, equal content too, and other content of the same revision ends the statement with nothing
     stored. `xmax` is zero in a row that was inserted. Rows go in the order of their keys, so that two batches cannot
     deadlock. They travel as one JSON text: measured beside nine arrays, server and worker together take a tenth less.
+
+    A row that looks out for another costs the server a fifth more than one that does not. So where nothing of the
+    batch's range is stored, which it looks for first, the batch hopes that nobody stores any of it meanwhile.
     """
 
     rank: ClassVar[int] = 30
-    clause: ClassVar[str] = """
+    clause: ClassVar[str] = f"""
         written AS (
-            INSERT INTO segments AS stored (meeting_id, segment_id, revision, start_time, end_time, text, words,
-                                            speaker, language, confidence, late)
-            SELECT CAST(:meeting AS uuid), segment_id, coalesce(revision, 0), start_time, end_time, text, words,
-                   speaker, language, confidence,
-                   coalesce((SELECT state = 'COMPLETED' FROM meetings WHERE id = CAST(:meeting AS uuid)), false)
-            FROM json_to_recordset(CAST(:segments AS json))
-                 AS given (segment_id int, revision int, start_time float8, end_time float8, text text, words jsonb,
-                           speaker text, language text, confidence float8)
-            WHERE {gate}
+            INSERT INTO segments AS stored ({_COLUMNS}){_GIVEN}
+            WHERE {{gate}}
             ON CONFLICT (meeting_id, segment_id) DO UPDATE SET
                 revision = excluded.revision, start_time = excluded.start_time, end_time = excluded.end_time,
                 text = excluded.text, words = excluded.words, speaker = excluded.speaker,
@@ -43,6 +52,18 @@ class SegmentBatch:
         )"""
     answer: ClassVar[str] = """
         (SELECT count(*) FROM written WHERE fresh) AS segments_stored,
+        (SELECT count(*) FROM written WHERE NOT fresh) AS segments_replaced"""
+    hopeful_clause: ClassVar[str] = f"""
+        met AS (
+            SELECT EXISTS (SELECT FROM segments WHERE meeting_id = CAST(:meeting AS uuid)
+                           AND segment_id BETWEEN CAST(:first AS int) AND CAST(:last AS int)) AS yes
+        ), hoped AS (
+            INSERT INTO segments ({_COLUMNS}){_GIVEN}
+            WHERE {{gate}} AND NOT (SELECT yes FROM met)
+        ), {clause.replace("{gate}", "{gate} AND (SELECT yes FROM met)")}"""  # noqa: S608 - made of nothing but our own
+    hopeful_answer: ClassVar[str] = """
+        CASE WHEN {gate} AND NOT (SELECT yes FROM met) THEN CAST(:sent AS int)
+             ELSE (SELECT count(*) FROM written WHERE fresh) END AS segments_stored,
         (SELECT count(*) FROM written WHERE NOT fresh) AS segments_replaced"""
 
     def __init__(self) -> None:
@@ -63,12 +84,19 @@ class SegmentBatch:
         """Let nothing wait any more."""
         self._waiting.clear()
 
+    @property
+    def pays(self) -> bool:
+        """Whether to hope: for a few rows, looking costs what it saves."""
+        return len(self._waiting) > _FEW
+
     def values(self) -> Mapping[str, Any]:
         """All that waits, as one JSON text. Collecting begins anew."""
-        records = [_record(self._waiting[segment_id]) for segment_id in sorted(self._waiting)]
+        ids = sorted(self._waiting)
+        records = [_record(self._waiting[segment_id]) for segment_id in ids]
         self._sent = len(records)
         self._waiting.clear()
-        return {"meeting": self._meeting_id, "segments": msgspec.json.encode(records).decode()}
+        text = msgspec.json.encode(records).decode()
+        return {"meeting": self._meeting_id, "segments": text, "first": ids[0], "last": ids[-1], "sent": self._sent}
 
     def written(self, row: Mapping[str, Any]) -> None:
         """Add what the statement stored to the tally."""

@@ -29,6 +29,21 @@ class Write(Protocol):
         """Take in what the statement answered."""
 
 
+class Hopeful:
+    """A write that has a cheaper form beside its own, for where no other transaction does the same at that moment.
+
+    If one does, the whole statement ends with the SQLSTATE of a unique violation, and nothing of it is done.
+    """
+
+    hopeful_clause: ClassVar[str]
+    hopeful_answer: ClassVar[str]
+
+    @property
+    def pays(self) -> bool:
+        """Whether hoping is worth its while."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class Composed:
     """A statement in the two spellings it is run in: SQLAlchemy's, and the driver's with its parameters in order."""
@@ -38,10 +53,19 @@ class Composed:
     names: tuple[str, ...]
 
 
-def compose(writes: Sequence[Write], *, gated: bool) -> Composed:
-    """The one statement that does all the writes. Each shape is made once, and prepared once a connection."""
+def compose(writes: Sequence[Write], *, gated: bool, hopes: bool = False) -> Composed:
+    """The one statement that does all the writes; if it `hopes`, each in its cheaper form, if it has one.
+
+    Each shape is made once, and prepared once a connection.
+    """
     ranked = sorted(writes, key=lambda write: write.rank)
-    return _compose(tuple((write.clause, write.answer) for write in ranked), gated)
+    return _compose(tuple(_form(write, hopes) for write in ranked), gated)
+
+
+def _form(write: Write, hopes: bool) -> tuple[str, str]:
+    if hopes and isinstance(write, Hopeful) and write.pays:
+        return write.hopeful_clause, write.hopeful_answer
+    return write.clause, write.answer
 
 
 @cache

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.domain.errors import UnitOfWorkFailed
 from noteflow.infrastructure.persistence.driver import PooledDriver, driver_of
-from noteflow.infrastructure.persistence.faults import raise_translated, translated
-from noteflow.infrastructure.persistence.statement import Write, compose
+from noteflow.infrastructure.persistence.faults import Outraced, raise_translated, translated
+from noteflow.infrastructure.persistence.statement import Composed, Write, compose
 from noteflow.infrastructure.persistence.tracing import sql_span
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
@@ -132,13 +132,20 @@ class Transaction:
     async def _write_alone(self) -> None:
         if not self._deferred:
             return
-        writes = self._take_deferred()
-        composed = compose(writes, gated=self._gated)
+        writes, gated = self._take_deferred(), self._gated
         self._gated = False
+        hopeful = compose(writes, gated=gated, hopes=True)
         values = {name: value for write in writes for name, value in write.values().items()}
-        rows = await self._fetch(composed.sql, *(values[name] for name in composed.names))
+        try:
+            row = await self._fetch_composed(hopeful, values)
+        except Outraced:
+            self._refuses = False  # it was a transaction by itself, of which nothing is left
+            row = await self._fetch_composed(compose(writes, gated=gated), values)
         for write in writes:
-            write.written(rows[0])
+            write.written(row)
+
+    async def _fetch_composed(self, composed: Composed, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return (await self._fetch(composed.sql, *(values[name] for name in composed.names)))[0]
 
     def _take_deferred(self) -> list[Write]:
         writes, self._deferred = self._deferred, []
