@@ -89,6 +89,9 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
             await worker.link.drop_idle_connections()
             continue
         limit = min(worker.max_jobs - worker.job_counter, worker.queue_read_limit, worker.options.claim_limit)
+        limit = worker.options.gate.most(limit)
+        if limit < 1:
+            continue
         try:
             batch = await worker.claim(limit)
             backoff.reset()
@@ -102,9 +105,9 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
 
 
 async def _may_claim(worker: Worker) -> None:
-    """Wait for a free slot, an open gate, and room for endings."""
+    """Wait for a free slot, a gate that lets a job through, and room for endings."""
     while True:
-        await worker.options.gate.wait_open()
+        await worker.options.gate.wait_passable()
         full = worker.job_counter >= worker.max_jobs or worker.link.backlog >= BACKLOG_LIMIT
         if worker.allow_pick_jobs and not full:
             return

@@ -103,6 +103,8 @@ class Worker(arq.worker.Worker):
             ids=[] if ids is None else ids,
         )
         self.paused_functions = batch.paused_functions
+        if batch.claims:
+            self.options.gate.passed()
         for claim in batch.claims:
             self.runs.start(claim)
         return batch
@@ -132,7 +134,8 @@ class Worker(arq.worker.Worker):
             limit = min(limit, self.max_burst_jobs - self._jobs_started())
             if limit < 1 and self._jobs_started() >= self.max_burst_jobs:
                 return
-        if self.allow_pick_jobs and self.options.gate.is_open and limit > 0:
+        limit = self.options.gate.most(limit)
+        if self.allow_pick_jobs and limit > 0:
             await self.claim(limit)
         if self.allow_abort_jobs:
             await self._cancel_aborted_jobs()
