@@ -64,11 +64,9 @@ class Steering:
 
     async def _retry(self, facts: JobFacts, fleet: Fleet | None) -> Acted:
         acted = await self._again(facts)
-        pause = pause_on(facts, fleet, self._sources.queue_name) if acted.done else None
-        if pause is None:
+        if not acted.done or acted.pause is not None:
             return acted
-        begins = f"but its {pause.scope} {pause.name} is paused, and no worker begins it before"
-        return replace(acted, what=f"{acted.what}; {begins}: python -m worker {pause.command}")
+        return replace(acted, pause=pause_on(facts, fleet, self._sources.queue_name))
 
     async def _again(self, facts: JobFacts) -> Acted:
         mark, job_id = facts.footprint, facts.job_id

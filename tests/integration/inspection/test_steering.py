@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.inspection.acting import act, places
 from tests.integration.inspection.ground import Ground
+from worker.cli.jobs.cautions import cautioned
 from worker.inspection import pausing
 from worker.inspection.acted import Acted
 from worker.inspection.acts import read_acts
@@ -109,7 +110,7 @@ async def test_a_retry_says_that_a_pause_keeps_the_job_from_running(
     acted = await act(ground, Verb.RETRY, job_id)
     assert acted.done
     held = f"but its {scope} {name} is paused, and no worker begins it before"
-    assert acted.what.endswith(f"; {held}: python -m worker jobs resume {scope} {name}")
+    assert f"{acted.what}; {held}: python -m worker jobs resume {scope} {name}" in cautioned(acted)
 
 
 async def test_a_pause_of_another_kind_is_not_spoken_of(ground: Ground) -> None:
