@@ -9,7 +9,7 @@ from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint, Place
 from worker.inspection.job import JobFacts
-from worker.inspection.why_cancelled import cancelling, copied
+from worker.inspection.why_cancelled import cancelling, copied, who_marked
 from worker.inspection.words import at, count, since, span, until
 from worker.retry import Failure
 from worker.storage_watch import REASON
@@ -65,9 +65,8 @@ def _paused(facts: JobFacts, fleet: Fleet, place: Place, now: datetime) -> Said 
 def _marked(facts: JobFacts, mark: Footprint, place: Place, now: datetime) -> Said | None:
     if not mark.is_marked_for_abort:
         return None
-    act = cancelling(facts)
-    who = f"it was cancelled by {act.actor} at {at(act.at, now)}" if act else "its producer has aborted it"
-    copy = copied(facts) if act else ""
+    who = who_marked(facts, now)
+    copy = copied(facts) if cancelling(facts) else ""
     if place.is_due or place.is_shelved:
         return "abort_marked", f"{who}: the next claim ends it{copy}", None
     when = until(place.due_at, now)
