@@ -163,6 +163,8 @@ async def _not_dead(sources: Sources, job_id: str) -> str:
         return "it is not among the dead of Redis, and PostgreSQL is away, which keeps the others"
     if before is not None:
         return f"its letter was {'put aside' if before.state == 'dropped' else before.state} already"
+    if sources.redis_problem is not None:
+        return "it is not among the dead of PostgreSQL, and Redis is away, which may have others"
     return "it is not dead"
 
 
