@@ -35,7 +35,7 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     async def counted(self: AbstractConnection) -> None:
         tried.append(self)
-        await connect(self)
+        await connect(self)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(AbstractConnection, "connect", counted)
     return tried
