@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from tests.databases import MIGRATED, Databases, SeededPostgres, memory
+from tests.small_disk import SmallDiskPostgres, can_mount
 from worker.embedded import DISPOSABLE, EmbeddedPostgres, EmbeddedRedis
 
 if TYPE_CHECKING:
@@ -109,6 +110,15 @@ def own_postgres(seeded_postgres: EmbeddedPostgres) -> Iterator[OwnPostgres]:
             )
 
         yield start
+
+
+@pytest.fixture
+def small_disk(seeded_postgres: EmbeddedPostgres) -> Iterator[SmallDiskPostgres]:
+    """A PostgreSQL with a small disk."""
+    if not can_mount():
+        pytest.skip("a full disk needs user namespaces, which this machine does not allow")
+    with SmallDiskPostgres(seeded_postgres, settings=SETTINGS) as server:
+        yield server
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from worker.aside import aside
 from worker.dead_letters import LetterMover
+from worker.engine.gate import Gate
 from worker.executor import Executor
 from worker.frozen_sessions import FrozenSessions
 from worker.inspection.acts_mover import keep_moving_acts
@@ -25,7 +26,7 @@ from worker.outbox import Relay
 from worker.parker import Parker
 from worker.retry import RetryPolicy
 from worker.settings import Settings
-from worker.storage_watch import Gate, StorageWatch
+from worker.storage_watch import StorageWatch
 from worker.telemetry.observer import Observer, Unobserved
 from worker.telemetry.spans import spans_of_this_process
 
@@ -80,7 +81,7 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
 def create_executor(
     settings: Settings,
     session_factory: async_sessionmaker[AsyncSession],
-    on_unavailable: Callable[[], None] = lambda: None,
+    on_unavailable: Callable[[Exception], None] = lambda _: None,
     observer: Observer | None = None,
 ) -> Executor:
     """The executor these settings ask for."""

@@ -1,4 +1,4 @@
-"""The outbox at the end of a burst."""
+"""The outbox at the end of a burst, and what a pause has kept from it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import asyncio
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.typing import FilteringBoundLogger
 
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.dispatch import Dispatcher
+from noteflow.infrastructure.queue.keys import PAUSED
+from worker.engine.remaining import Remaining, remaining
+from worker.inspection.pauses import read_pauses
 from worker.outbox.dispatching import dispatch_due
 from worker.settings import Settings
 
 
-async def carry_over(settings: Settings) -> bool:
-    """Carry all that the outbox still asks for to Redis. Says whether the queue holds anything then.
+async def carry_over(settings: Settings, log: FilteringBoundLogger) -> bool:
+    """Carry all that the outbox still asks for to Redis. Says whether the queue holds anything then that is not paused.
 
+    If it does not, what is paused is told to the log.
     Raises Unavailable: a burst that cannot tell must not look like one that is done.
     """
     redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
@@ -29,10 +34,19 @@ async def carry_over(settings: Settings) -> bool:
                 await connection.execute(text(_DOUBT_ALL))
             while await _dispatch(engine, dispatcher):  # noqa: ASYNC110  # another relay may be about it
                 await asyncio.sleep(0.02)
-        return bool(await redis.zcard(settings.queue_name))
+        left = await remaining(redis, settings.queue_name)
+        if not left.runnable:
+            await _tell_paused(redis, left, log)
+        return bool(left.runnable)
     finally:
         await redis.aclose()
         await engine.dispose()
+
+
+async def _tell_paused(redis: Redis, left: Remaining, log: FilteringBoundLogger) -> None:
+    values = {field: await redis.hget(PAUSED, field.decode()) or b"" for field in left.paused}  # type: ignore[misc]
+    for pause, jobs in zip(read_pauses(values), (left.paused[field] for field in sorted(values)), strict=True):
+        log.warning("burst.paused", scope=pause.scope, name=pause.name, jobs=jobs, by=pause.actor, reason=pause.reason)
 
 
 async def _dispatch(engine: AsyncEngine, dispatcher: Dispatcher) -> bool:

@@ -31,14 +31,14 @@ OpenUnit = Callable[[JobIdentity, bool], SqlAlchemyUnitOfWork]
 class Executor:
     """Brings every delivery to an ending. Nothing but cancellation passes through.
 
-    `on_unavailable` is told of every attempt that could not reach PostgreSQL.
+    `on_unavailable` is told what every attempt met that PostgreSQL could not serve.
     """
 
     handlers: Mapping[str, Handler]
     unit_of_work: OpenUnit
     policy: RetryPolicy
     parker: Parker
-    on_unavailable: Callable[[], None]
+    on_unavailable: Callable[[Exception], None]
     log: FilteringBoundLogger
     observer: Observer = field(default_factory=Unobserved)
     spans: Spans = field(default_factory=NoSpans)
@@ -72,7 +72,7 @@ class Executor:
             except Exception as error:
                 story.note_failure(error)
                 if failure_of(error) is Failure.UNAVAILABLE:
-                    self.on_unavailable()
+                    self.on_unavailable(error)
                 raise
 
         return await self.policy.persist(attempt, story.history, before_pause=story.tell_again)

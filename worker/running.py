@@ -28,7 +28,7 @@ from worker.telemetry.spans import exporting
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
     """Run a worker until it is told to stop, or, in a burst, until nothing is left to do, in the outbox neither.
 
-    A burst serves no pages.
+    What is paused is not waited for. A burst serves no pages.
     """
     log = logger().bind(pid=os.getpid())
     spare_what_stays()
@@ -65,7 +65,7 @@ async def _serve_with_pages(settings: Settings, listen: Listen) -> None:
 async def _burst(settings: Settings) -> None:
     while await _work(_worker(settings, burst=True)):
         # What the last jobs woke or asked for may have reached the outbox after the queue ran empty.
-        if not await carry_over(settings):
+        if not await carry_over(settings, logger()):
             return
 
 

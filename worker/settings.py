@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from noteflow.infrastructure.persistence.urls import normalise_database_url
 from noteflow.infrastructure.queue.urls import check_redis_url
 from worker.http.listen import listen_at
+from worker.wording import complaint_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -137,7 +138,7 @@ class Settings(BaseSettings):
 
 
 class UnsoundSettings(ValueError):
-    """Settings that cannot be right. Each complaint is a sentence that names its variable, and no value."""
+    """Settings that cannot be right. Each complaint is a sentence that names its variable, and nothing secret."""
 
     def __init__(self, complaints: list[str]) -> None:
         super().__init__("\n".join(f"settings: {complaint}" for complaint in complaints))
@@ -148,7 +149,7 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        raise UnsoundSettings([_complaint(each) for each in error.errors(include_input=False)]) from None
+        raise UnsoundSettings([_complaint(each) for each in error.errors()]) from None
     if complaints := settings.contradictions():
         raise UnsoundSettings(complaints)
     return settings
@@ -156,8 +157,9 @@ def load_settings() -> Settings:
 
 def _complaint(error: ErrorDetails) -> str:
     name = ".".join(map(str, error["loc"]))
-    said = error.get("ctx", {}).get("error", error["msg"])
-    return f"{name.upper()}: {str(said).removeprefix(f'{name}: ')}"
+    field = Settings.model_fields.get(name)
+    given = error["input"] if field is not None and field.annotation is not SecretStr else None
+    return f"{name.upper()}: {complaint_of(error, given).removeprefix(f'{name}: ')}"
 
 
 def _without_password(text: str) -> str:

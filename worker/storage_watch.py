@@ -7,33 +7,27 @@ import random
 import time
 from contextlib import suppress
 from contextvars import Context
-from typing import Protocol
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.typing import FilteringBoundLogger
 
 from noteflow.infrastructure.persistence.failover import FoundReadOnly
-from noteflow.infrastructure.persistence.faults import translation_of
+from noteflow.infrastructure.persistence.faults import NO_ROOM, sqlstate_of, translation_of
+from worker.engine.gate import Gate
+from worker.storage_room import Trial, room_doubt
 
 REASON = "postgresql"
+"""Why the gate is closed; of a server without room, what it says follows."""
+
 _IS_READ_ONLY = "it is read-only"
-
-
-class Gate(Protocol):
-    """What holds the claiming of jobs back while somebody has a reason."""
-
-    def close(self, reason: str) -> None:
-        """Hold back."""
-
-    def open(self, reason: str) -> None:
-        """Let go."""
 
 
 class StorageWatch:
     """Closes the gate at the first suspicion and asks PostgreSQL, with growing pauses, until it takes writes again.
 
-    Without suspicion it asks nothing and costs nothing.
+    Without suspicion it asks nothing and costs nothing. What jobs found no room for, disk or memory, a question need
+    not: then the gate is closed until they no longer find it so, and one of them after the other is let through.
     """
 
     def __init__(
@@ -44,18 +38,24 @@ class StorageWatch:
         self._log = log
         self._longest_pause_s = longest_pause_s
         self._probing: asyncio.Task[None] | None = None
+        self._reason = REASON
+        self._trial = Trial(gate)
 
     @property
     def is_up(self) -> bool:
         """Whether there is no reason to doubt it."""
         return self._probing is None
 
-    def suspect(self) -> None:
-        """An attempt could not reach PostgreSQL. Returns at once; the asking goes on by itself."""
+    def suspect(self, error: Exception | None = None) -> None:
+        """An attempt could not reach PostgreSQL, or this is what it met. Returns at once; the asking goes on."""
         if self._probing is None:
-            self._gate.close(REASON)
+            self._trial = Trial(self._gate)
+            self._hold_back(REASON)
             # In a context of its own: what it tells is not about the job that happened to notice first.
             self._probing = asyncio.create_task(self._probe(), context=Context())
+        if error is not None and sqlstate_of(error) in NO_ROOM:
+            self._trial.refused(str(error))
+            self._hold_back(f"{REASON}: {error}")
 
     async def answered(self) -> None:
         """Return when there is no reason to doubt it."""
@@ -68,9 +68,25 @@ class StorageWatch:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
 
+    def _hold_back(self, reason: str) -> None:
+        before, self._reason = self._reason, reason
+        self._gate.close(reason)
+        if before != reason:
+            self._gate.open(before)
+
+    async def _doubt(self) -> str | None:
+        asked_at = time.monotonic()
+        if doubt := await storage_doubt(self._engine):
+            return doubt
+        if doubt := await room_doubt(self._engine):
+            self._trial.seen()
+            self._hold_back(f"{REASON}: {doubt}")
+            return doubt
+        return self._trial.doubt(asked_at)
+
     async def _probe(self) -> None:
         since, pause_s, told, was_read_only = time.monotonic(), 0.05, False, False
-        while (doubt := await storage_doubt(self._engine)) is not None:
+        while (doubt := await self._doubt()) is not None:
             if not told:
                 self._log.warning("storage.down", reason=doubt)
                 told = True
@@ -83,7 +99,7 @@ class StorageWatch:
         if told:
             self._log.warning("storage.up", away_s=round(time.monotonic() - since, 1))
         self._probing = None
-        self._gate.open(REASON)
+        self._gate.open(self._reason)
 
 
 async def storage_doubt(engine: AsyncEngine) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -104,6 +106,22 @@ def test_workers_that_are_gone_without_a_word_are_named(jobs: JobsConsole) -> No
 def test_a_verb_without_jobs_asks_which(jobs: JobsConsole) -> None:
     assert "which jobs?" in jobs.run("retry").stderr
     assert "not both" in jobs.run("retry", "job-1", "--kind", "x").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["meeting", "nonsense"], "'ID': must be a UUID, as in"),
+        (["ls", "--meeting", "7bf"], "'--meeting': must be a UUID, as in"),
+        (["ls", "--limit", "x"], "'--limit': must be a whole number, not 'x'"),
+        (["ls", "--limit", "0"], "'--limit': must be at least 1, not '0'"),
+        (["ls", "--state", "wrong"], "'--state': 'wrong' is not one of 'running', 'due'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_our_words(jobs: JobsConsole, arguments: list[str], says: str) -> None:
+    answer = jobs.run(*arguments)
+    assert answer.exit_code == 2
+    assert says in " ".join(re.sub(r"[│╭╰─╮╯]", " ", answer.stderr).split())
 
 
 def test_before_the_migrations_the_command_that_runs_them_is_named(jobs: JobsConsole) -> None:

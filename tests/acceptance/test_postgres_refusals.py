@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
+from tests.acceptance.jobs_console import JobsConsole
 from tests.acceptance.judge import Judge
 from tests.acceptance.mishaps import WORKERS
 from tests.acceptance.shift import IMPATIENT, begin_shift
-from tests.conftest import SETTINGS
 from tests.databases import driver_url
-from tests.small_disk import SmallDiskPostgres, can_mount
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.acceptance.conftest import StartWorkers
     from tests.conftest import OwnPostgres
-    from worker.embedded import EmbeddedPostgres
+    from tests.small_disk import SmallDiskPostgres
 
 JOBS = 300
-
-
-@pytest.fixture
-def small_disk(seeded_postgres: EmbeddedPostgres) -> Iterator[SmallDiskPostgres]:
-    """A PostgreSQL with a small disk."""
-    if not can_mount():
-        pytest.skip("a full disk needs user namespaces, which this machine does not allow")
-    with SmallDiskPostgres(seeded_postgres, settings=SETTINGS) as server:
-        yield server
+NO_ROOM = "PostgreSQL has no room left on its disk (SQLSTATE 53100)"
 
 
 @pytest.mark.slow
@@ -44,8 +35,13 @@ async def test_a_full_disk_makes_jobs_wait_until_there_is_room(
     judge = Judge(small_disk.url("noteflow"))
     shift = await begin_shift(judge, redis_url, start_workers, jobs=JOBS, settings=IMPATIENT)
     await asyncio.to_thread(small_disk.fill)
-    await eventually(lambda: shift.told("job.handed_back") == shift.workers, within_s=30)
+    await eventually(lambda: shift.told("storage.down", "no room left on its disk") == shift.workers, within_s=30)
     assert "No space left on device" in small_disk.log.read_text()
+    console = JobsConsole(small_disk.url("noteflow"), redis_url)
+    assert await asyncio.to_thread(excuses, console) == [[f"waiting for postgresql: {NO_ROOM}"]] * 2
+    written = await asyncio.to_thread(checked, console)
+    assert (written["found"], written["cure"]) == (NO_ROOM, "make room on its disk")
+    await eventually(lambda: nobody_runs_a_job(redis_url))
     small_disk.make_room()
     room_at = time.time()
     await shift.ended()
@@ -71,6 +67,24 @@ async def test_other_clients_take_every_connection_and_jobs_wait_until_there_are
 
     await shift.verdict()
     print(f"resumed {shift.resumed_after(free_at):.2f} s after there were connections")
+
+
+def excuses(console: JobsConsole) -> list[list[str]]:
+    """Why the workers are not ready, as `jobs workers` tells it."""
+    return [worker["excuses"] for worker in console.json("workers")["workers"]]
+
+
+def checked(console: JobsConsole) -> dict[str, str]:
+    """What `check` found when it wrote to PostgreSQL."""
+    told = json.loads(console.command("check", "--json").stdout)
+    (found,) = (each for each in told if each["subject"] == "postgresql write")
+    return dict(found)
+
+
+async def nobody_runs_a_job(redis_url: str) -> bool:
+    """Whether there are jobs, and nobody has claimed one."""
+    async with Redis.from_url(redis_url) as redis:
+        return bool(await redis.zcard("arq:queue")) and not await redis.keys("arq:in-progress:*")
 
 
 async def crowd_out(judge: Judge) -> list[asyncpg.Connection]:

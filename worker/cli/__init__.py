@@ -53,6 +53,18 @@ class Commands(TyperGroup):
         """The command of that name, or None."""
         return _imported(cmd_name, COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. What is wrong with its arguments is said in our words."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            errors = getattr(error.__cause__, "errors", None)  # pydantic's, which is imported where it is needed
+            if errors is not None:
+                from worker.wording import complaint_of
+
+                error.message = complaint_of(errors()[0], errors()[0]["input"])
+            raise
+
 
 def _imported(name: str, place: str) -> Any:
     module, attribute = place.split(":")

@@ -14,12 +14,13 @@ import typer
 
 from noteflow.domain.commands import ChangeMeetingState, Command, IngestSegments
 from noteflow.domain.entities import Meeting
-from noteflow.domain.errors import MeetingNotFound, NoteflowError, Refused
+from noteflow.domain.errors import MeetingNotFound, NoteflowError, Refused, Unavailable
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from noteflow.infrastructure.queue.answers import Enqueued
 from noteflow.infrastructure.queue.client import JobClient
+from worker.cli.jobs.frame import EXIT_AWAY
 from worker.cli.progress import shown
 from worker.cli.reading import read_settings
 from worker.cli.unreachable import complaint
@@ -43,8 +44,8 @@ def ingest(
     """Enqueue a transcript as a finished meeting, for workers that run elsewhere to store.
 
     DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe, and what helps
-    if Redis lost its data since. Ends with 2 if the file or the meeting is refused, before anything is stored; with 1
-    if a server does not answer.
+    if Redis lost its data since. Ends with 2 if the file or the meeting is refused, before anything is stored; with 3
+    if a server is away.
     """
     settings = read_settings()
     try:
@@ -55,7 +56,13 @@ def ingest(
         asyncio.run(_ingest(settings, transcript, title or transcript.title, meeting))
     except NoteflowError as error:
         typer.echo(f"ingest: {complaint(error, settings)}", err=True)
-        raise typer.Exit(EXIT_REFUSED if isinstance(error, Refused | MeetingNotFound) else EXIT_FAILED) from None
+        raise typer.Exit(_exit_code(error)) from None
+
+
+def _exit_code(error: NoteflowError) -> int:
+    if isinstance(error, Refused | MeetingNotFound):
+        return EXIT_REFUSED
+    return EXIT_AWAY if isinstance(error, Unavailable) else EXIT_FAILED
 
 
 async def _ingest(settings: Settings, transcript: Transcript, title: str, existing: UUID | None) -> None:

@@ -10,21 +10,28 @@ class Gate:
     """Hold back claiming while anybody has a reason to; running jobs go on.
 
     The application closes it when a dependency of its jobs is away (``gate.close("postgresql")``) and opens it when
-    it answers again; the worker resumes at once. Reasons are counted apart: it is open when none is left. Use it
-    from the worker's event loop.
+    it answers again; the worker resumes at once. Reasons are counted apart: it is open when none is left. Where only
+    a job can tell whether it is back, ``gate.let_one()`` has one claimed all the same. Use it from the worker's event
+    loop.
     """
 
     def __init__(self) -> None:
         self._reasons: set[str] = set()
         self.on_change: Callable[[], None] = lambda: None
         """Called when the reasons have changed."""
-        self._opened = asyncio.Event()
-        self._opened.set()
+        self._one = False
+        self._passable = asyncio.Event()
+        self._passable.set()
 
     @property
     def is_open(self) -> bool:
         """Tell whether nobody holds the gate closed."""
         return not self._reasons
+
+    @property
+    def waits_for_one(self) -> bool:
+        """Tell whether one job may be claimed although the gate is closed, and none has been yet."""
+        return self._one
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -35,7 +42,8 @@ class Gate:
         """Hold back claiming for `reason`; again for the same reason changes nothing."""
         if reason not in self._reasons:
             self._reasons.add(reason)
-            self._opened.clear()
+            if not self._one:
+                self._passable.clear()
             self.on_change()
 
     def open(self, reason: str) -> None:
@@ -43,9 +51,26 @@ class Gate:
         if reason in self._reasons:
             self._reasons.remove(reason)
             if not self._reasons:
-                self._opened.set()
+                self._one = False
+                self._passable.set()
             self.on_change()
 
-    async def wait_open(self) -> None:
-        """Return when the gate is open."""
-        await self._opened.wait()
+    def let_one(self) -> None:
+        """Let one job be claimed although the gate is closed."""
+        if not self.is_open:
+            self._one = True
+            self._passable.set()
+
+    def most(self, limit: int) -> int:
+        """Return how many of `limit` jobs may be claimed now."""
+        return limit if self.is_open else min(limit, int(self._one))
+
+    def passed(self) -> None:
+        """Report that jobs were claimed: the one that was let through was among them."""
+        self._one = False
+        if not self.is_open:
+            self._passable.clear()
+
+    async def wait_passable(self) -> None:
+        """Return when the gate is open, or one job may be claimed."""
+        await self._passable.wait()

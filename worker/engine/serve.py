@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker.engine.keeper import keep_bodies
 from worker.engine.outage import UNREACHABLE, Backoff
+from worker.engine.remaining import remaining
 from worker.engine.wake import Watcher
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ BURST_PAUSE_S: Final = 0.02
 
 
 async def burst(worker: Worker) -> None:
-    """Run what is due until the queues are empty, ``max_burst_jobs`` have been started, or the worker is stopping."""
+    """Run what is due until no more than paused jobs is left, ``max_burst_jobs`` have been started, or it stops."""
     while True:
         worker.wanted.clear()
         await worker._poll_iteration()
         if 0 <= worker.max_burst_jobs <= worker._jobs_started():
             break
-        if not worker.tasks and (not worker.allow_pick_jobs or await _all_empty(worker)):
+        if not worker.tasks and (not worker.allow_pick_jobs or await _nothing_remains(worker)):
             break
         if worker.job_counter >= worker.max_jobs or not worker.allow_pick_jobs or not worker.tasks:
             await _wanted(worker, max(worker.poll_delay_s, BURST_PAUSE_S))
@@ -44,9 +45,9 @@ async def burst(worker: Worker) -> None:
     await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
 
 
-async def _all_empty(worker: Worker) -> bool:
+async def _nothing_remains(worker: Worker) -> bool:
     for queue in worker.queues:
-        if await worker.pool.zcard(queue):
+        if (await remaining(worker.pool, queue)).runnable:
             return False
     return True
 
@@ -89,6 +90,9 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
             await worker.link.drop_idle_connections()
             continue
         limit = min(worker.line.room, worker.queue_read_limit, worker.options.claim_limit)
+        limit = worker.options.gate.most(limit)
+        if limit < 1:
+            continue
         try:
             batch = await worker.claim(limit)
             backoff.reset()
@@ -102,9 +106,9 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
 
 
 async def _may_claim(worker: Worker) -> None:
-    """Wait for a free slot, an open gate, and room for endings."""
+    """Wait for a free slot, a gate that lets a job through, and room for endings."""
     while True:
-        await worker.options.gate.wait_open()
+        await worker.options.gate.wait_passable()
         full = worker.line.room <= 0 or worker.link.backlog >= BACKLOG_LIMIT
         if worker.allow_pick_jobs and not full:
             return

@@ -108,6 +108,8 @@ class Worker(arq.worker.Worker):
         )
         self.line.note_claim(time.monotonic() - began)
         self.paused_functions = batch.paused_functions
+        if batch.claims:
+            self.options.gate.passed()
         for claim in batch.claims:
             self.runs.take(claim)
         return batch
@@ -137,7 +139,8 @@ class Worker(arq.worker.Worker):
             limit = min(limit, self.max_burst_jobs - self._jobs_started())
             if limit < 1 and self._jobs_started() >= self.max_burst_jobs:
                 return
-        if self.allow_pick_jobs and self.options.gate.is_open and limit > 0:
+        limit = self.options.gate.most(limit)
+        if self.allow_pick_jobs and limit > 0:
             await self.claim(limit)
         if self.allow_abort_jobs:
             await self._cancel_aborted_jobs()

@@ -49,7 +49,7 @@ class Endings:
 
     async def new(self) -> list[EndingTold]:
         """What has ended since the last time, oldest first, 5,000 at once at most; the rest comes the next time."""
-        self._sources.postgresql_problem = None  # it may have come back
+        self._sources.ask_anew()
         overlap = timedelta() if self._is_behind else timedelta(seconds=OVERLAP_S)
         start = max(self._start, self._since - overlap)
         rows = await self._sources.rows(_ENDINGS, start=start, most=MOST)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from noteflow.infrastructure.queue import keys
 from worker.inspection.fleet import Fleet
 from worker.inspection.job import JobFacts
-from worker.inspection.pauses import KIND, QUEUE, Pause
+from worker.inspection.letters import Letter
+from worker.inspection.pauses import KIND, QUEUE, Pause, read_pauses
+from worker.inspection.sources import RedisAway, Sources
 
 
 def pause_on(facts: JobFacts, fleet: Fleet | None, queue_name: str) -> Pause | None:
@@ -15,4 +20,22 @@ def pause_on(facts: JobFacts, fleet: Fleet | None, queue_name: str) -> Pause | N
     kept = facts.outbox or next(iter(facts.letters), None)
     queue = place.queue if place else kept.queue if kept else queue_name
     kind = facts.envelope.function if facts.envelope else kept.kind if kept else None
-    return fleet.pause_of(QUEUE, queue) or (fleet.pause_of(KIND, kind) if kind else None)
+    return _first(fleet.pauses, queue, kind)
+
+
+def pause_on_letter(pauses: Sequence[Pause], letter: Letter) -> Pause | None:
+    """The same of a job that is replayed from a letter."""
+    return _first(pauses, letter.queue, letter.kind)
+
+
+async def pauses_now(sources: Sources) -> list[Pause]:
+    """All pauses, none where Redis is away."""
+    try:
+        return read_pauses(await sources.answer(sources.redis.hgetall(keys.PAUSED)))
+    except RedisAway:
+        return []
+
+
+def _first(pauses: Sequence[Pause], queue: str, kind: str | None) -> Pause | None:
+    of = {(pause.scope, pause.name): pause for pause in pauses}
+    return of.get((QUEUE, queue)) or (of.get((KIND, kind)) if kind else None)

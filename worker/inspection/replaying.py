@@ -16,6 +16,7 @@ from worker.engine.dead_letters import DeadLetters, Replayed
 from worker.inspection.acted import Acted
 from worker.inspection.acts import Act, record
 from worker.inspection.letters import Letter, letters_of
+from worker.inspection.paused import pause_on_letter, pauses_now
 from worker.inspection.sources import PostgresAway, Sources
 
 _MOVES = 50
@@ -44,7 +45,7 @@ async def replay(sources: Sources, letter: Letter, actor: str, note: str | None,
         )
     except (Unavailable, SQLAlchemyError) as error:
         raise PostgresAway(str(error)) from error
-    return Acted(letter.job_id, came.value == "replayed", _CAME_OF[came.value])
+    return await _came(sources, letter, came.value, body)
 
 
 async def drop(sources: Sources, letter: Letter, actor: str, note: str | None) -> Acted:
@@ -96,7 +97,14 @@ async def _replay_in_redis(sources: Sources, letter: Letter, actor: str, note: s
     came = await sources.answer(DeadLetters(sources.redis).replay(letter.job_id))
     if came is Replayed.REPLAYED:
         await record(sources, [Act("replay", actor, job_id=letter.job_id, note=_note(note, body))])
-    return Acted(letter.job_id, came is Replayed.REPLAYED, _CAME_OF[came.value])
+    return await _came(sources, letter, came.value, body)
+
+
+async def _came(sources: Sources, letter: Letter, came: str, body: bytes | None) -> Acted:
+    if came != "replayed":
+        return Acted(letter.job_id, False, _CAME_OF[came])
+    pause = pause_on_letter(await pauses_now(sources), letter)
+    return Acted(letter.job_id, True, _CAME_OF[came], letter if body is None else None, pause)
 
 
 def _note(note: str | None, body: bytes | None) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,6 +22,9 @@ from worker.inspection.ids import stored
 from worker.settings import Settings
 
 PATIENCE_S = 5.0
+REDIS_PATIENCE_S = 3.0
+"""No question here costs a Redis that is well a tenth of it."""
+
 CONNECT_PATIENCE_S = 2.0
 
 _UNMIGRATED = frozenset({"42P01", "42703"})
@@ -37,7 +41,9 @@ class PostgresAway(Unavailable):
 
 
 class Sources:
-    """The two servers. What PostgreSQL is asked after it has failed once is answered with None at once.
+    """The two servers. One that has failed to answer once is not asked again before `ask_anew`: it may hang.
+
+    What PostgreSQL is asked then is answered with None, what Redis is asked raises RedisAway, both at once.
 
     `redis` answers in bytes. `queue_name` is the queue of the settings. `postgresql_failure` is what
     `postgresql_problem` was told from.
@@ -50,6 +56,12 @@ class Sources:
         self.postgresql_problem: str | None = None
         self.postgresql_failure: Exception | None = None
         self.redis_problem: str | None = None
+        self._redis_is_silent = False
+
+    def ask_anew(self) -> None:
+        """What was away may be back."""
+        self.postgresql_problem = self.redis_problem = None
+        self._redis_is_silent = False
 
     async def rows(self, sql: str, **parameters: Any) -> Sequence[Row[Any]] | None:
         """The rows of a query, or None while PostgreSQL is away; `postgresql_problem` then says why."""
@@ -82,11 +94,16 @@ class Sources:
 
     async def answer(self, asked: Awaitable[T]) -> T:
         """What Redis answers. Raises RedisAway, which names the server and never its password."""
+        if self._redis_is_silent and self.redis_problem is not None:
+            if isinstance(asked, Coroutine):
+                asked.close()
+            raise RedisAway(self.redis_problem)
         try:
             with closed_connections_told():
                 return await asked
         except REDIS_FAILURES as error:
             self.redis_problem = ailment(error, address_of(self.redis))
+            self._redis_is_silent = not isinstance(error, ResponseError)
             raise RedisAway(self.redis_problem) from error
 
     async def now_ms(self) -> int:
@@ -109,7 +126,9 @@ def _told(error: Unavailable | ConcurrencyConflict | SQLAlchemyError) -> str:
 async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
     """The servers of these settings, connected to when first asked."""
     redis = Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=PATIENCE_S, socket_connect_timeout=CONNECT_PATIENCE_S
+        settings.redis_url.get_secret_value(),
+        socket_timeout=REDIS_PATIENCE_S,
+        socket_connect_timeout=CONNECT_PATIENCE_S,
     )
     engine = create_engine(
         settings.database_url.get_secret_value(),

@@ -24,10 +24,12 @@ from worker.inspection.job import JobFacts, read_job
 from worker.inspection.letters import Letter
 from worker.inspection.masking import CANCELLED
 from worker.inspection.paused import pause_on
+from worker.inspection.pauses import KIND
 from worker.inspection.payloads import read_envelope
 from worker.inspection.replaying import drop, replay
 from worker.inspection.sources import PostgresAway, RedisAway, Sources
 from worker.inspection.stopping import how_it_stops
+from worker.inspection.why_cancelled import who_marked
 
 CLAIM_MS: Final = 10_000
 
@@ -64,11 +66,11 @@ class Steering:
 
     async def _retry(self, facts: JobFacts, fleet: Fleet | None) -> Acted:
         acted = await self._again(facts)
-        pause = pause_on(facts, fleet, self._sources.queue_name) if acted.done else None
-        if pause is None:
+        if not acted.done or acted.pause is not None:
             return acted
-        begins = f"but its {pause.scope} {pause.name} is paused, and no worker begins it before"
-        return replace(acted, what=f"{acted.what}; {begins}: python -m worker {pause.command}")
+        pause = pause_on(facts, fleet, self._sources.queue_name)
+        # A kind's puts nothing off that was given up.
+        return acted if _is_given_up(facts) and pause and pause.scope == KIND else replace(acted, pause=pause)
 
     async def _again(self, facts: JobFacts) -> Acted:
         mark, job_id = facts.footprint, facts.job_id
@@ -78,7 +80,7 @@ class Steering:
             if mark.place.is_due:
                 return Acted(job_id, False, "it is due already: see why")
             again = (1, _key(job_id), None, mark.tries, 0, 0, "", "", "", "")
-            return await self._claimed(facts, "give_back", again, Verb.RETRY, "due now")
+            return await self._claimed(facts, "give_back", again, Verb.RETRY, _due_now(facts))
         if mark is not None and mark.has_payload:
             return await self._back_into_queue(facts)
         if facts.outbox is not None:
@@ -183,6 +185,17 @@ class Steering:
 
     def _said(self, verb: Verb, job_id: str) -> Act:
         return Act(verb.value, self._actor, job_id=job_id, note=self._note)
+
+
+def _is_given_up(facts: JobFacts) -> bool:
+    return facts.footprint is not None and facts.footprint.is_marked_for_abort
+
+
+def _due_now(facts: JobFacts) -> str:
+    now = facts.footprint.now if facts.footprint else None
+    if now is None or not _is_given_up(facts):
+        return "due now"
+    return f"due now, to be ended by the next claim: {who_marked(facts, now)}"
 
 
 def _dead(facts: JobFacts) -> Letter | None:

@@ -26,6 +26,12 @@ def copied(facts: JobFacts) -> str:
     return "; a copy is among the dead letters" if has_copy else ""
 
 
+def who_marked(facts: JobFacts, now: datetime) -> str:
+    """Who gave up a job that is marked for it, as a sentence."""
+    act = cancelling(facts)
+    return f"it was cancelled by {act.actor} at {at(act.at, now)}" if act else "its producer has aborted it"
+
+
 def and_marked(facts: JobFacts, mark: Footprint, now: datetime) -> str:
     """That a job which has a worker is to be stopped, as part of a sentence; nothing if it is not."""
     if not mark.is_marked_for_abort:

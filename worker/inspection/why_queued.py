@@ -9,9 +9,10 @@ from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet, WorkerRecord
 from worker.inspection.footprint import Footprint, Place
 from worker.inspection.job import JobFacts
-from worker.inspection.why_cancelled import cancelling, copied
+from worker.inspection.why_cancelled import cancelling, copied, who_marked
 from worker.inspection.words import at, count, since, span, until
 from worker.retry import Failure
+from worker.storage_watch import REASON
 
 Said = tuple[str, str, str | None]
 
@@ -64,9 +65,8 @@ def _paused(facts: JobFacts, fleet: Fleet, place: Place, now: datetime) -> Said 
 def _marked(facts: JobFacts, mark: Footprint, place: Place, now: datetime) -> Said | None:
     if not mark.is_marked_for_abort:
         return None
-    act = cancelling(facts)
-    who = f"it was cancelled by {act.actor} at {at(act.at, now)}" if act else "its producer has aborted it"
-    copy = copied(facts) if act else ""
+    who = who_marked(facts, now)
+    copy = copied(facts) if cancelling(facts) else ""
     if place.is_due or place.is_shelved:
         return "abort_marked", f"{who}: the next claim ends it{copy}", None
     when = until(place.due_at, now)
@@ -112,7 +112,7 @@ def _deferred(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now:
     if not (mark.attempts or mark.tries or mark.handed_back or _delayed_by_outage(fleet, place)):
         return "deferred", f"it is deferred until {when}", retry
     if away := _away(fleet, place):
-        return "postgresql_away", f"PostgreSQL is away ({away}); it was handed back until {when}", "check"
+        return "postgresql_away", f"{away}; it was handed back until {when}", "check"
     sentence = f"it was handed back{_how_often(mark)} until {when}{failures(mark.attempts, mark.crashes)}"
     # Somebody may hold a lock, whom `check` names; until that ends, a retry meets it again.
     in_the_way = any(each.reason == Failure.CONFLICT for each in mark.handed_back)
@@ -137,7 +137,7 @@ def _held_back(fleet: Fleet, place: Place) -> Said | None:
     if any(worker.ready for worker in serving):
         return None
     if away := _away(fleet, place):
-        return "postgresql_away", f"PostgreSQL is away: {away}", "check"
+        return "postgresql_away", away, "check"
     excuses = "; ".join(sorted({excuse for worker in serving for excuse in worker.excuses}))
     return "not_ready", f"no worker of {place.queue} is ready: {excuses}", "jobs workers"
 
@@ -161,11 +161,13 @@ def _in_line(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Place, now: 
 
 
 def _away(fleet: Fleet, place: Place) -> str | None:
-    """Who waits for PostgreSQL, None if nobody does."""
-    waiting = [worker for worker in _serving(fleet, place) if any("postgresql" in each for each in worker.excuses)]
+    """What ails PostgreSQL by the words of those who wait for it, and how many they are; None if nobody does."""
+    serving = _serving(fleet, place)
+    waiting = [each for worker in serving for each in worker.excuses if REASON in each]
     if not waiting:
         return None
-    return f"{count(len(waiting), 'worker')} of {len(_serving(fleet, place))} held back"
+    ailment = next((told for each in waiting if (told := each.partition(f"{REASON}: ")[2])), "PostgreSQL is away")
+    return f"{ailment}: {count(len(waiting), 'worker')} of {len(serving)} held back"
 
 
 def _serving(fleet: Fleet, place: Place) -> list[WorkerRecord]:

@@ -33,7 +33,7 @@ _ANOTHER = "it is another Redis than before, or was emptied"
 class Relay:
     """Runs until it is cancelled. While PostgreSQL or Redis is away it says so once, and tries again.
 
-    Uncalled it looks after `rest_s` seconds at most. `on_unavailable` is told when PostgreSQL cannot be reached: so an
+    Uncalled it looks after `rest_s` seconds at most. `on_unavailable` is told when PostgreSQL cannot serve it: so an
     idle worker knows it too.
     """
 
@@ -44,7 +44,7 @@ class Relay:
         log: FilteringBoundLogger,
         *,
         rest_s: float = 2.0,
-        on_unavailable: Callable[[], None] = lambda: None,
+        on_unavailable: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._redis = redis
@@ -77,7 +77,7 @@ class Relay:
 
     def _tell(self, error: Exception, failures: int) -> None:
         if isinstance(error, StorageUnavailable):
-            self._on_unavailable()
+            self._on_unavailable(error)
         if not isinstance(error, Unavailable | ConcurrencyConflict):
             self._log.error("outbox.failed", error=type(error).__name__, at=place_of(error))
         elif failures == 1:

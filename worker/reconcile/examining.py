@@ -31,8 +31,8 @@ async def examine(
 ) -> Report:
     """What became of every job, or of those of one meeting. Raises Unavailable.
 
-    Everything in the outbox and in the queue is looked at however old it is; `since` is for the ledger and the dead.
-    Only for one meeting the applied jobs are told one by one.
+    Everything in the outbox is looked at, in the queue, and in those that the outbox names, however old it is; `since`
+    is for the ledger and the dead. Only for one meeting the applied jobs are told one by one.
     """
     records, queue = Records(engine), Queue(redis, queue_name)
     jobs, left_out = await _gathered(records, queue, since, meeting_id, most)
@@ -61,12 +61,14 @@ async def _gathered(
     jobs = {job.job_id: job for job in await records.outbox(meeting_id, most)}
     left_out = [f"the outbox has more than {most} jobs"] if len(jobs) == most else []
     await queue.look_after([job for job in jobs.values() if job.outbox_state != "parked"])
-    async for page in queue.waiting(most):
-        for job in page:
-            if meeting_id is None or job.meeting_id == meeting_id:
-                _add(jobs, job)
-    if await queue.length() > most:
-        left_out.append(f"the queue has more than {most} jobs; those that are due first were looked at")
+    named = {job.queue for job in jobs.values() if job.queue} - {queue.name}
+    for each in (queue, *(queue.other(name) for name in sorted(named))):
+        async for page in each.waiting(most):
+            for job in page:
+                if meeting_id is None or job.meeting_id == meeting_id:
+                    _add(jobs, job)
+        if await each.length() > most:
+            left_out.append(f"{each.name} has more than {most} jobs; those that are due first were looked at")
     for job in [
         *await records.dead(meeting_id, since, most),
         *await queue.letters(since, most, named=meeting_id is not None),

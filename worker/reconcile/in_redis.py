@@ -27,6 +27,10 @@ class Queue:
         self._redis: Any = redis  # whose types are those of two clients at once
         self.name = name
 
+    def other(self, name: str) -> Queue:
+        """Another queue of the same Redis."""
+        return Queue(self._redis, name)
+
     async def waiting(self, most: int) -> AsyncIterator[list[Witnesses]]:
         """The jobs in the queue, a page at a time, at most so many."""
         for begin in range(0, most, PAGE):
@@ -34,7 +38,7 @@ class Queue:
             page = await self._answer(self._redis.zrange(self.name, begin, last))
             if not page:
                 return
-            jobs = [Witnesses(_text(key)) for key in page]
+            jobs = [Witnesses(_text(key), queue=self.name) for key in page]
             await self.look_after(jobs)
             await self._name(jobs)
             yield jobs

@@ -39,6 +39,9 @@ class Outraced(ConcurrencyConflict):
     """Another transaction stored, at the same moment, what this one had found missing."""
 
 
+NO_ROOM = frozenset({"53100", "53200"})
+"""On its disk, or in its memory. It answers, and one statement may meet it where another does not."""
+
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 # The caller may not come in, or the schema it needs is not there: a person has to look.
 _MISCONFIGURED = frozenset({"42883", "42501"})
@@ -162,6 +165,9 @@ def _by_sqlstate(state: str, origin: BaseException, place: str) -> NoteflowError
         return StorageMisconfigured(
             f"PostgreSQL{place} refuses us until its settings or the migrations are mended (SQLSTATE {state})"
         )
+    if state.startswith("XX") and place:
+        # Whatever broke within the server broke before it was asked: a full disk, where a session has to write first.
+        return StorageUnavailable(f"PostgreSQL{place} fails to begin a session (SQLSTATE {state})")
     if state == "23503" and (missing := _missing_meeting(origin)):
         return MeetingNotFound(missing)
     if state[:2] in {"22", "23"}:

@@ -82,6 +82,19 @@ def read_fields(form: type[Fields], named: Mapping[str, object]) -> Fields:
 _PLACED = re.compile(r"(?P<complaint>.*) - at `(?P<key>key` in `)?\$\.?(?P<place>[\w.\[\]]*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_WRONG_TYPE = re.compile(r"Expected `(?P<wanted>[\w |]+)`, got `(?P<got>\w+)`")
+_BOUND = re.compile(r"Expected `\w+`(?P<length> of length)? (?P<sign>[<>]=?) (?P<number>[\w.+-]+)")
+_BOUNDS = {">=": "at least", "<=": "at most", ">": "above", "<": "below"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "uuid": "a UUID",
+    "bytes": "bytes",
+}
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 
 
@@ -100,4 +113,20 @@ def _refusal(message: str) -> InvalidValue:
         return InvalidValue(place or "kwargs", "holds a field that is not known, whose name is no identifier")
     if complaint.startswith("Invalid enum value"):
         return InvalidValue(place, f"must be one of {', '.join(MeetingState)}")
-    return InvalidValue(place or "kwargs", complaint[:1].lower() + complaint[1:])
+    return InvalidValue(place or "kwargs", _in_our_words(complaint))
+
+
+def _in_our_words(complaint: str) -> str:
+    if complaint == "Invalid UUID":
+        return "must be a UUID"
+    if wrong := _WRONG_TYPE.fullmatch(complaint):
+        wanted = " or ".join(_called(each) for each in wrong["wanted"].split(" | "))
+        return f"must be {wanted}, not {_called(wrong['got'])}"
+    if bound := _BOUND.fullmatch(complaint):
+        verb = "have a length of" if bound["length"] else "be"
+        return f"must {verb} {_BOUNDS[bound['sign']]} {bound['number']}"
+    return complaint[:1].lower() + complaint[1:]
+
+
+def _called(kind: str) -> str:
+    return _KINDS.get(kind, kind)

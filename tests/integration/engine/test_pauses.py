@@ -222,3 +222,19 @@ async def test_keys_of_the_wrong_type_stop_nobody(redis: ArqRedis, make_worker: 
     async with serving(worker):
         await put(redis, "b", "note")
         await eventually(lambda: worker.jobs_complete >= 1)
+
+
+async def test_a_burst_waits_for_what_is_resumed_and_not_for_what_is_paused(
+    redis: Any, make_worker: MakeWorker
+) -> None:
+    ran: list[str] = []
+    await put_old(redis, 3)
+    await pause(redis)
+    options = Options(more_queues=("low",))
+    await redis.hset("arq:paused", "queue:low", "nightly work")
+    await put(redis, "c", "note", queue="low")
+    await make_worker([recording(ran)], options=options).main()
+    assert (ran, await redis.zcard(QUEUE), await redis.zcard("low")) == ([], 3, 1)
+    await resume(redis)
+    await make_worker([recording(ran)], options=options).main()
+    assert (ran, await redis.zcard("low")) == (["j2", "j1", "j0"], 1)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from arq.connections import ArqRedis
 
 from tests.integration.inspection.acting import act, places
 from tests.integration.inspection.ground import Ground
+from worker.cli.jobs.cautions import cautioned
+from worker.engine import Worker
 from worker.inspection import pausing
 from worker.inspection.acted import Acted
 from worker.inspection.acts import read_acts
 from worker.inspection.job import read_job
 from worker.inspection.letters import letters_of
 from worker.inspection.steering import Verb
+from worker.inspection.why import why
 
 
 async def test_a_deferred_job_is_due_at_once_when_it_is_retried(ground: Ground) -> None:
@@ -109,7 +113,25 @@ async def test_a_retry_says_that_a_pause_keeps_the_job_from_running(
     acted = await act(ground, Verb.RETRY, job_id)
     assert acted.done
     held = f"but its {scope} {name} is paused, and no worker begins it before"
-    assert acted.what.endswith(f"; {held}: python -m worker jobs resume {scope} {name}")
+    assert f"{acted.what}; {held}: python -m worker jobs resume {scope} {name}" in cautioned(acted)
+
+
+async def test_a_retry_of_an_aborted_job_says_that_the_next_claim_ends_it_and_so_it_does(ground: Ground) -> None:
+    await pausing.pause(ground.sources, "kind", "ingest_segments", reason="a drill", actor="bob")
+    job_id = await ground.enqueue(defer_by=60)
+    await ground.redis.zadd("arq:abort", {job_id: 1})
+    acted = await act(ground, Verb.RETRY, job_id)
+    assert cautioned(acted) == "due now, to be ended by the next claim: its producer has aborted it"
+
+    async def ingest_segments(_ctx: Any, **_: Any) -> None:
+        raise AssertionError("it was aborted")
+
+    pool = ArqRedis.from_url(ground.redis_url)
+    worker = Worker([ingest_segments], redis_pool=pool, burst=True, allow_abort_jobs=True, handle_signals=False)
+    await worker.main()
+    await worker.close()
+    facts, fleet = await read_job(ground.sources, job_id)
+    assert why(facts, fleet).code == "aborted"
 
 
 async def test_a_pause_of_another_kind_is_not_spoken_of(ground: Ground) -> None:

@@ -58,16 +58,23 @@ async def test_a_listener_that_never_answers() -> None:
             writer.close()
 
 
-async def test_a_server_that_is_starting_up() -> None:
-    async def starting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@pytest.mark.parametrize(
+    ("sqlstate", "says"),
+    [
+        ("57P03", "the database system is starting up"),
+        ("XX000", "could not write init file"),  # as a server with a full disk does
+    ],
+)
+async def test_a_server_that_begins_no_session_now(sqlstate: str, says: str) -> None:
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1024)
-        fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        fields = f"SFATAL\0VFATAL\0C{sqlstate}\0M{says}\0\0".encode()
         writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
         await writer.drain()
         writer.close()
 
-    async with a_listener(starting) as url, an_engine(url) as engine:
-        with pytest.raises(StorageUnavailable, match="57P03"):
+    async with a_listener(refusing) as url, an_engine(url) as engine:
+        with pytest.raises(StorageUnavailable, match=sqlstate):
             await ask(engine)
 
 

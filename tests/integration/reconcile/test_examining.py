@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import text
+
 from noteflow.infrastructure.queue.client import JobClient
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.worker.letters import bury
@@ -42,6 +44,18 @@ async def examined(stage: Stage, redis: Any, **more: Any) -> Report:
 
 def states(report: Report) -> dict[str, str]:
     return {job.job_id: job.state.value for job in report.jobs}
+
+
+async def test_every_queue_that_the_outbox_names_is_looked_into(stage: Stage, met: UUID, redis: Redis) -> None:
+    (asked,) = await ask(stage, redis, batch(met, 0))
+    async with stage.engine.begin() as connection:
+        await connection.execute(text("UPDATE outbox SET queue = 'arq:other'"))
+    await redis.zrem("arq:queue", asked)
+    await redis.zadd("arq:other", {asked: 1})
+    direct = (await JobClient(redis, queue_name="arq:other").enqueue(batch(met, 1))).job_id
+    bare = (await JobClient(redis, queue_name="arq:other").enqueue(batch(met, 2))).job_id
+    await redis.delete(f"arq:job:{bare}")
+    assert states(await examined(stage, redis)) == {asked: "waiting", direct: "waiting", bare: "missing"}
 
 
 async def test_each_job_is_said_to_be_where_it_is(stage: Stage, met: UUID, redis: Redis, mover: LetterMover) -> None:
@@ -232,6 +246,6 @@ async def test_a_long_queue_is_looked_at_in_pages_up_to_a_bound_and_the_rest_is_
     async with Proxy(redis_url) as proxy, type(redis).from_url(proxy.url) as counted:
         report = await examined(stage, counted, most=1_000)
         assert report.counts[JobState.WAITING] == 1_000
-        assert report.not_examined == ["the queue has more than 1000 jobs; those that are due first were looked at"]
+        assert report.not_examined == ["arq:queue has more than 1000 jobs; those that are due first were looked at"]
         assert proxy.round_trips < 15
         assert not {"KEYS", "SCAN"} & set(proxy.commands)

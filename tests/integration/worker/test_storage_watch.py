@@ -6,20 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
+import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
+from noteflow.domain.errors import StorageUnavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from tests.acceptance.judge import Judge
 from tests.conftest import OwnPostgres
+from tests.small_disk import SmallDiskPostgres
 from tests.waiting import eventually
 from worker.engine.gate import Gate
 from worker.logs import logger
 from worker.migrations import migrate
 from worker.outbox import Relay
-from worker.storage_watch import REASON, StorageWatch
+from worker.storage_room import QUIET_S
+from worker.storage_watch import REASON, StorageWatch, storage_doubt
+
+NO_ROOM = StorageUnavailable("PostgreSQL has no room left on its disk (SQLSTATE 53100)")
+NO_ROOM.__cause__ = asyncpg.DiskFullError("could not extend file")
 
 
 @asynccontextmanager
@@ -102,6 +110,39 @@ async def test_no_connection_that_was_opened_while_it_was_read_only_outlasts_tha
                 await watch.answered()
         gone = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {there})"
         await eventually(lambda: judge.ask(gone))
+
+
+async def test_a_full_disk_is_no_answer_although_it_can_be_read_from(small_disk: SmallDiskPostgres) -> None:
+    await small_disk.settle()
+    with capture_logs() as lines:
+        async with watching(small_disk.url("noteflow")) as (watch, gate, engine):
+            assert await storage_doubt(engine) is None
+            await asyncio.to_thread(small_disk.fill)
+            assert await storage_doubt(engine) is None
+            watch.suspect(NO_ROOM)
+            assert gate.reasons == (f"{REASON}: {NO_ROOM}",)
+            await eventually(lambda: lines)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(watch.answered(), 3 * QUIET_S / 2)
+            small_disk.make_room()
+            await watch.answered()
+            assert gate.is_open
+    assert [line["event"] for line in lines] == ["storage.down", "storage.up"]
+    assert "has no room left on its disk" in lines[0]["reason"]
+
+
+async def test_while_attempts_find_no_room_one_job_after_the_other_is_tried(database_url: str) -> None:
+    """Whatever a probe finds: a quota, another disk, memory."""
+    async with watching(database_url) as (watch, gate, _):
+        watch.suspect(NO_ROOM)
+        for _ in range(2):
+            await eventually(lambda: gate.most(5) == 1)
+            gate.passed()
+            assert gate.most(5) == 0
+            watch.suspect(NO_ROOM)  # the job that was let through met it again
+        assert gate.reasons == (f"{REASON}: {NO_ROOM}",)
+        await watch.answered()
+        assert gate.is_open
 
 
 async def test_an_idle_worker_notices_too(own_postgres: OwnPostgres, redis_url: str) -> None:

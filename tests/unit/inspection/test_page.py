@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from tests.unit.ops.files import ROOT
 from worker.cli.jobs import create_jobs_app
-from worker.inspection.acted import Acted
+from worker.inspection.acted import ActTold
 from worker.inspection.acts import Act
 from worker.inspection.blocking import Blocker
 from worker.inspection.checks import Finding
@@ -60,7 +60,7 @@ MODELS: dict[str, Any] = {
     "workers": Fleet,
     "… workers[]": WorkerRecord,
     "tail": EndingTold,
-    "retry, cancel, drop, dead replay, dead drop": Acted,
+    "retry, cancel, drop, dead replay, dead drop": ActTold,
     "acts": Act,
     "check": Finding,
 }

@@ -26,6 +26,7 @@ def refusal(function: str, kwargs: Any, args: Any = ()) -> InvalidValue:
     with pytest.raises(InvalidValue) as caught:
         command_from(function, args, kwargs)
     assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert "`" not in str(caught.value), "these are msgspec's words"
     return caught.value
 
 
@@ -120,6 +121,20 @@ def test_a_wrong_argument_is_named(function: str, kwargs: Any, field: str) -> No
 )
 def test_wrong_positional_arguments_are_named(args: Any, field: str) -> None:
     assert refusal("change_meeting_state", CHANGE, args).field == field
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"meeting_id": CANARY}, "meeting_id: must be a UUID"),
+        ({"meeting_id": 5}, "meeting_id: must be a UUID, not a whole number"),
+        ({"segments": CANARY}, "segments: must be a list, not text"),
+        ({"batch": CANARY}, "batch: must be a whole number or null, not text"),
+        ({"batch": 0}, "batch: must be at least 1"),
+    ],
+)
+def test_what_a_field_must_be_and_what_it_is_are_said_in_our_words(changed: dict[str, Any], says: str) -> None:
+    assert str(refusal("ingest_segments", INGEST | changed)) == says
 
 
 def test_a_newer_version_is_refused_by_the_versions_name() -> None:

@@ -85,7 +85,7 @@ class Bench:
                 raise step
             return step
 
-        def note() -> None:
+        def note(_error: Exception) -> None:
             self.unavailable += 1
 
         self.executor = Executor(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from worker.settings import Settings
+from worker.settings import Settings, UnsoundSettings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,23 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_field(changed: dict[str, A
     with pytest.raises(ValidationError) as refusal:
         Settings(**changed)
     assert refusal.value.errors()[0]["loc"] == tuple(changed)
+
+
+def test_what_cannot_be_is_refused_in_our_words_and_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "MAX_JOBS": ("abc", "must be a whole number, not 'abc'"),
+        "OPTIMISTIC_ATTEMPTS": ("0", "must be at least 1, not '0'"),
+        "LEASE_S": ("soon", "must be a number, not 'soon'"),
+        "JOB_TIMEOUT_S": ("-1", "must be above 0, not '-1'"),
+        "LOG_LEVEL": ("loud", "must be one of DEBUG, INFO, WARNING, ERROR, not 'loud'"),
+        "QUEUE_NAME": ("", "must not be empty"),
+        "DATABASE_URL": ("hunter2", "is not a URL like postgresql://user@host/database"),
+    }
+    for name, (given, _) in wrong.items():
+        monkeypatch.setenv(name, given)
+    with pytest.raises(UnsoundSettings) as caught:
+        load_settings()
+    assert set(str(caught.value).splitlines()) == {f"settings: {name}: {says}" for name, (_, says) in wrong.items()}
 
 
 def test_a_password_is_never_shown() -> None:

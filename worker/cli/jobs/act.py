@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from worker.cli.jobs.bulk import Came, agree, named_once, report
+from worker.cli.jobs.cautions import caution_on_refused
 from worker.cli.jobs.frame import ask, myself
 from worker.cli.jobs.options import As, Error, Json, Kind, Limit, Look, Meeting, Note, Since, State, Yes, choice_of
 from worker.inspection.choice import Choice, JobState
@@ -93,14 +95,20 @@ def _do(
         assert choice is not None
         found = ask(lambda sources: list_jobs(sources, choice, limit=limit, look=look))
         rows = _without_complete(found)
-        agree(verb.value, rows, found, yes=yes, json=json)
+        agree(verb.value, rows, found, yes=yes, json=json, caution=_caution(verb, rows))
         ids = [row.job_id for row in rows]
-    report(ask(lambda sources: _act(sources, verb, ids, actor or myself(), note)), json=json)
+    came = ask(lambda sources: _act(sources, verb, ids, actor or myself(), note))
+    report(replace(came, warned=choice is not None), json=json)
 
 
 async def _act(sources: Sources, verb: Verb, ids: Sequence[str], actor: str, note: str | None) -> Came:
     steering = Steering(sources, actor, note)
     return Came.of([await steering.act(verb, job_id) for job_id in ids], sources)
+
+
+def _caution(verb: Verb, rows: Sequence[JobRow]) -> str | None:
+    dead = [row.detail for row in rows if row.state is JobState.DEAD]
+    return caution_on_refused(dead) if verb is Verb.RETRY else None
 
 
 def _without_complete(found: Listing) -> list[JobRow]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import typer
 
+from worker.cli.jobs.cautions import cautioned, cautions_on_all
 from worker.cli.jobs.frame import EXIT_NOTHING, refuse
 from worker.cli.jobs.ls import print_rows
 from worker.cli.jobs.output import console, emit, end, note_absent, readable
-from worker.inspection.acted import Acted
+from worker.inspection.acted import Acted, ActTold
 from worker.inspection.listing import JobRow, Listing
 from worker.inspection.sources import Sources
 from worker.inspection.words import count
@@ -25,14 +26,13 @@ SHOWN: Final = 10
 class Came:
     """What came of a verb for each job, and which servers could not be asked meanwhile.
 
-    `cautions` says, by their ids, of what was done to which jobs it may not help; `caution` says it once of all.
+    `warned` says that who answered `agree` has been told of those that were refused.
     """
 
     acted: Sequence[Acted]
     redis: str | None
     postgresql: str | None
-    cautions: Mapping[str, str] = field(default_factory=dict)
-    caution: str | None = None
+    warned: bool = False
 
     @classmethod
     def of(cls, acted: Sequence[Acted], sources: Sources) -> Came:
@@ -82,24 +82,19 @@ def agree(
 def report(came: Came, *, json: bool) -> None:
     """Say what came of it. Ends with 1 if not all was done, with 3 if a server is away that it may have taken."""
     acted = came.acted
-    if json or len(acted) == 1:
-        acted = [_cautioned(each, came.cautions.get(each.job_id)) for each in acted]
     if json:
-        emit(list(acted))
+        emit([ActTold(each.job_id, each.done, cautioned(each)) for each in acted])
     else:
         few = len(acted) <= 2 * SHOWN
         for each in acted:
             if few or not each.done:
-                typer.echo(f"{'done' if each.done else 'not done'}   {readable(each.job_id)}   {each.what}")
+                what = cautioned(each) if len(acted) == 1 else each.what
+                typer.echo(f"{'done' if each.done else 'not done'}   {readable(each.job_id)}   {what}")
         if not few:
             typer.echo(f"done to {sum(each.done for each in acted):,} of {len(acted):,}")
-        if came.caution is not None and len(acted) > 1:
-            typer.echo(f"note: {came.caution}", err=True)
+        for note in cautions_on_all(acted, refused=not came.warned) if len(acted) > 1 else ():
+            typer.echo(f"note: {note}", err=True)
     undone = not all(each.done for each in acted)
     if undone:
         end(came.redis, came.postgresql, nothing=True)
     note_absent(came.redis, came.postgresql)
-
-
-def _cautioned(acted: Acted, caution: str | None) -> Acted:
-    return acted if caution is None else replace(acted, what=f"{acted.what}; {caution}")

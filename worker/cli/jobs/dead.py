@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from worker.cli.jobs.bulk import Came, agree, named_once, report
-from worker.cli.jobs.cautions import caution_on, caution_on_all
+from worker.cli.jobs.cautions import caution_on_refused
 from worker.cli.jobs.editing import edited
 from worker.cli.jobs.frame import ask, myself, refuse
 from worker.cli.jobs.ls import ls
@@ -97,7 +97,7 @@ def dead_replay(
         return
     chosen = _chosen("replay", ids, choice_of([JobState.DEAD], kind, meeting, error, since), limit, yes=yes, json=json)
     came = ask(lambda sources: _each(sources, chosen, actor, note, drop=False))
-    report(came if ids else replace(came, caution=None), json=json)  # it was said before the answer was asked for
+    report(came if ids else replace(came, warned=True), json=json)
 
 
 def dead_drop(
@@ -124,13 +124,13 @@ def _chosen(
     if ids:
         return ids
     found = ask(lambda sources: list_jobs(sources, choice, limit=limit))
-    caution = caution_on_all(row.detail for row in found.rows) if verb == "replay" else None
+    caution = caution_on_refused(row.detail for row in found.rows) if verb == "replay" else None
     agree(verb, found.rows, found, yes=yes, json=json, caution=caution)
     return [row.job_id for row in found.rows]
 
 
 async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | None, *, drop: bool) -> Came:
-    acted, replayed = [], list[Letter]()
+    acted = []
     for job_id in ids:
         letter = await _dead(sources, job_id)
         try:
@@ -140,13 +140,9 @@ async def _each(sources: Sources, ids: Sequence[str], actor: str, note: str | No
                 acted.append(await replaying.drop(sources, letter, actor, note))
             else:
                 acted.append(await replaying.replay(sources, letter, actor, note))
-                replayed += [letter] if acted[-1].done else []
         except PostgresAway as error:
             acted.append(Acted(job_id, False, f"it is kept in PostgreSQL, which is away: {error}"))
-    cautions = {letter.job_id: caution for letter in replayed if (caution := caution_on(letter))}
-    return replace(
-        Came.of(acted, sources), cautions=cautions, caution=caution_on_all(letter.reason for letter in replayed)
-    )
+    return Came.of(acted, sources)
 
 
 async def _edit_and_replay(sources: Sources, job_id: str, actor: str, note: str | None) -> Came:
@@ -167,6 +163,8 @@ async def _not_dead(sources: Sources, job_id: str) -> str:
         return "it is not among the dead of Redis, and PostgreSQL is away, which keeps the others"
     if before is not None:
         return f"its letter was {'put aside' if before.state == 'dropped' else before.state} already"
+    if sources.redis_problem is not None:
+        return "it is not among the dead of PostgreSQL, and Redis is away, which may have others"
     return "it is not dead"
 
 

@@ -50,7 +50,7 @@ async def _watch(sources: Sources, every_s: float, frames: int, *, json: bool) -
 
 
 async def _look(sources: Sources) -> Stats | str:
-    sources.postgresql_problem = sources.redis_problem = None  # what was away may be back
+    sources.ask_anew()
     try:
         return await read_stats(sources)
     except RedisAway as error:

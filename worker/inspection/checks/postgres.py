@@ -9,11 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from noteflow.domain.errors import ConcurrencyConflict, Unavailable
-from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.persistence.faults import NO_ROOM, sqlstate_of, translated
 from worker.inspection.checks.cures import START_POSTGRESQL, postgresql_cure
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.sources import Sources
 from worker.migrations import known_revisions, newest_revision
+from worker.storage_room import take_room
 
 OLDEST: Final = 140_000
 SLOW_MS: Final = 20.0
@@ -65,7 +66,7 @@ async def _latency(sources: Sources) -> Finding:
 
 
 async def _write(sources: Sources) -> Finding:
-    """A row in a table that ends with its transaction, which is rolled back: the log is written, the schema is not."""
+    """A row that is rolled back, then a file that goes away again: a full disk may have room for the row."""
     try:
         with translated():
             async with sources.engine.connect() as connection:
@@ -74,9 +75,12 @@ async def _write(sources: Sources) -> Finding:
                     return error("postgresql write", "it is read-only", "point DATABASE_URL at the primary")
                 await connection.execute(text(_INSERT))
                 await connection.rollback()
+                await take_room(connection)
     except ConcurrencyConflict as conflict:
         return error("postgresql write", str(conflict), "see postgresql locks")
     except (Unavailable, SQLAlchemyError) as failure:
+        if sqlstate_of(failure) in NO_ROOM:
+            return error("postgresql write", str(failure), postgresql_cure(failure))
         told = str(failure) if isinstance(failure, Unavailable) else type(failure).__name__
         return error("postgresql write", told, "see that the migrations were run and the user may write")
     return ok("postgresql write", "a row was written and rolled back")

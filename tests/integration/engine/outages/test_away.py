@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 from arq.connections import ArqRedis
 
 from tests.integration.engine.jobs import put, put_many, serving
-from tests.integration.engine.outages.conftest import Held, Start, result_of, said
+from tests.integration.engine.outages.conftest import PATIENCE, Held, Start, result_of, said
 from tests.waiting import eventually
 from worker.embedded import EmbeddedRedis
-from worker.engine import Options
+from worker.engine import Gate, Options
 
 
 async def test_a_result_that_comes_during_a_restart_is_recorded_and_nothing_runs_twice(
@@ -134,3 +135,20 @@ async def test_what_is_closed_stays_closed_and_resumes_at_once(redis: ArqRedis, 
         assert worker.jobs_complete == 0
         gate.open("postgresql")
         assert await result_of(redis, "j") == "fine"
+
+
+async def test_one_job_may_be_let_through_and_no_other(redis: ArqRedis, start: Start, held: Held) -> None:
+    gate = Gate()
+    worker = start(held.functions, options=replace(PATIENCE, gate=gate))
+    gate.close("postgresql")
+    await put_many(redis, 3, "fine")
+    async with serving(worker):
+        gate.let_one()
+        await eventually(lambda: worker.jobs_complete == 1)
+        assert not gate.waits_for_one
+        gate.let_one()
+        await eventually(lambda: worker.jobs_complete == 2)
+        assert worker.health.excuses == ["waiting for postgresql"]
+        assert await redis.zcard("arq:queue") == 1
+        gate.open("postgresql")
+        await eventually(lambda: worker.jobs_complete == 3)

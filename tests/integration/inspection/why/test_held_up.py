@@ -85,6 +85,12 @@ async def test_postgresql_away_for_workers(ground: Ground) -> None:
     )
 
 
+async def test_postgresql_without_room(ground: Ground) -> None:
+    full = "PostgreSQL has no room left on its disk (SQLSTATE 53100)"
+    await ground.worker(ready=False, excuses=[f"waiting for postgresql: {full}"])
+    await says(ground, await ground.enqueue(), "postgresql_away", f"{full}: 1 worker of 1 held back", command="check")
+
+
 async def test_workers_stopping(ground: Ground) -> None:
     await ground.worker(ready=False, excuses=["stopping"])
     await says(
