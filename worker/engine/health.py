@@ -33,6 +33,7 @@ class Health:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._started = time.time()
+        self._versions = {"version": _version("noteflow"), "arq": _version("arq")}
 
     @property
     def excuses(self) -> list[str]:
@@ -56,9 +57,8 @@ class Health:
             "id": worker.worker_id,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "version": _version(),
+            **self._versions,
             "python": sys.version.split()[0],
-            "arq": _version("arq"),
             "started": self._started,
             "seen": time.time(),
             "queues": list(worker.queues),
@@ -107,7 +107,7 @@ async def delete_line_if_last(worker: Worker) -> None:
         await worker.pool.delete(worker.health_check_key)
 
 
-def _version(package: str = "noteflow") -> str:
+def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
