@@ -53,7 +53,7 @@ class Line:
     def _ahead(self) -> int:
         """Return how many jobs are going to end until the next claim has answered, and the one after it."""
         now = time.monotonic()
-        if now < self._misjudged_at + _MISJUDGED_S:
+        if now < self._misjudged_at + _MISJUDGED_S or self._worker.options.slot_patience_s <= 0:
             return 0
         per_s = self._per_s * math.exp((self._ended_at - now) / _LATELY_S)
         return min(int(2 * per_s * self._claiming_s), self._worker.max_jobs)

@@ -29,7 +29,8 @@ class Options:
     - `unknown_function_grace_s`: a job of an unknown function is handed back for so long, since a deploy may be
       under way, before it becomes a dead letter. Not in burst mode, where nobody deploys.
     - `claim_limit`, `claim_bytes`: no claim takes more jobs, or (but for the last job) more bytes of bodies.
-    - `slot_patience_s`: how long a job that was claimed ahead of the slots waits for one, before it is handed back.
+    - `slot_patience_s`: how long a job that was claimed ahead of the slots waits for one, before it is handed back;
+      0 claims nothing ahead.
     - `retry_timeouts`: a job that ran past its timeout is run again while it has tries left, where Arq fails it: the
       time may have passed while the whole process stood still, or all it waited for did.
     - `log_arguments`: whether the line of a job's start shows its arguments, as Arq's does.

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from worker.engine.line import Line
+from worker.engine.options import Options
 
 
 class Clock:
@@ -22,8 +23,8 @@ class Clock:
 class Slots:
     """A worker of which nothing matters but its slots."""
 
-    def __init__(self, max_jobs: int, running: int) -> None:
-        self.max_jobs, self.job_counter = max_jobs, running
+    def __init__(self, max_jobs: int, running: int, options: Options) -> None:
+        self.max_jobs, self.job_counter, self.options = max_jobs, running, options
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def line_of(clock: Clock, *, free: int = 0, ended_per_s: int = 0, claim_takes_s: float = 0.004) -> Line:
+def line_of(clock: Clock, *, free: int = 0, ended_per_s: int = 0, claim_takes_s: float = 0.004, **knobs: Any) -> Line:
     """A line of a worker of 20 slots, where so many jobs have ended each second for a second."""
-    line = Line(cast("Any", Slots(20, 20 - free)))
+    line = Line(cast("Any", Slots(20, 20 - free, Options(**knobs))))
     for _ in range(50):
         line.note_claim(claim_takes_s)
     for _ in range(ended_per_s):
@@ -50,6 +51,11 @@ def test_a_worker_that_is_full_claims_what_will_end_while_two_claims_are_on_thei
 
 def test_free_slots_come_on_top(clock: Clock) -> None:
     assert line_of(clock, ended_per_s=1_000, free=5).room in (12, 13)
+
+
+def test_without_patience_nothing_is_claimed_ahead(clock: Clock) -> None:
+    assert line_of(clock, ended_per_s=1_000, slot_patience_s=0).room == 0
+    assert line_of(clock, ended_per_s=1_000, slot_patience_s=0, free=2).room == 2
 
 
 def test_never_more_than_there_are_slots(clock: Clock) -> None:
