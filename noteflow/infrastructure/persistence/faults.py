@@ -36,7 +36,7 @@ _STORED_MEANWHILE = ("23505", "segments_pkey")
 
 
 class Outraced(ConcurrencyConflict):
-    """Another transaction stored, at the same moment, what this one had found missing."""
+    """Something is stored already, or just now, that the statement had hoped to be the first with."""
 
 
 NO_ROOM = frozenset({"53100", "53200"})
@@ -173,7 +173,7 @@ def _by_sqlstate(state: str, origin: BaseException, place: str) -> NoteflowError
     if state[:2] in {"22", "23"}:
         rule = getattr(origin, "constraint_name", None)
         if (state, rule) == _STORED_MEANWHILE:
-            return Outraced("another transaction stored the same segments at the same moment")
+            return Outraced("some of these segments are stored already")
         return RejectedByStorage(f"PostgreSQL refuses the data (SQLSTATE {state}{f', {rule}' if rule else ''})")
     return None
 

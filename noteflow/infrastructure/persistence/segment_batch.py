@@ -33,8 +33,8 @@ class SegmentBatch(Hopeful):
     stored. `xmax` is zero in a row that was inserted. Rows go in the order of their keys, so that two batches cannot
     deadlock. They travel as one JSON text: measured beside nine arrays, server and worker together take a tenth less.
 
-    A row that looks out for another costs the server a fifth more than one that does not. So where nothing of the
-    batch's range is stored, which it looks for first, the batch hopes that nobody stores any of it meanwhile.
+    A row that looks out for another costs the server a fifth more than one that does not. So a batch of many that
+    corrects nothing hopes that none of it is stored.
     """
 
     rank: ClassVar[int] = 30
@@ -54,22 +54,18 @@ class SegmentBatch(Hopeful):
         (SELECT count(*) FROM written WHERE fresh) AS segments_stored,
         (SELECT count(*) FROM written WHERE NOT fresh) AS segments_replaced"""
     hopeful_clause: ClassVar[str] = f"""
-        met AS (
-            SELECT EXISTS (SELECT FROM segments WHERE meeting_id = CAST(:meeting AS uuid)
-                           AND segment_id BETWEEN CAST(:first AS int) AND CAST(:last AS int)) AS yes
-        ), hoped AS (
+        hoped AS (
             INSERT INTO segments ({_COLUMNS}){_GIVEN}
-            WHERE {{gate}} AND NOT (SELECT yes FROM met)
-        ), {clause.replace("{gate}", "{gate} AND (SELECT yes FROM met)")}"""  # noqa: S608 - made of nothing but our own
+            WHERE {{gate}}
+        )"""
     hopeful_answer: ClassVar[str] = """
-        CASE WHEN {gate} AND NOT (SELECT yes FROM met) THEN CAST(:sent AS int)
-             ELSE (SELECT count(*) FROM written WHERE fresh) END AS segments_stored,
-        (SELECT count(*) FROM written WHERE NOT fresh) AS segments_replaced"""
+        CASE WHEN {gate} THEN CAST(:sent AS int) ELSE 0 END AS segments_stored, 0 AS segments_replaced"""
 
     def __init__(self) -> None:
         self.tally = Tally()
         self._meeting_id: MeetingId | None = None
         self._waiting: dict[int, Segment] = {}
+        self._corrects = False
         self._sent = 0
 
     def collect(self, segment: Segment) -> bool:
@@ -78,25 +74,26 @@ class SegmentBatch(Hopeful):
             self._meeting_id = segment.meeting_id
         elif segment.meeting_id != self._meeting_id:
             return False
+        self._corrects |= segment.revision > 0
         return self._waiting.setdefault(segment.segment_id, segment) is segment
 
     def forget(self) -> None:
         """Let nothing wait any more."""
         self._waiting.clear()
+        self._corrects = False
 
     @property
     def pays(self) -> bool:
-        """Whether to hope: for a few rows, looking costs what it saves."""
-        return len(self._waiting) > _FEW
+        """Whether to hope: a correction has something to correct, and of a few rows there is little to save."""
+        return len(self._waiting) > _FEW and not self._corrects
 
     def values(self) -> Mapping[str, Any]:
         """All that waits, as one JSON text. Collecting begins anew."""
-        ids = sorted(self._waiting)
-        records = [_record(self._waiting[segment_id]) for segment_id in ids]
+        records = [_record(self._waiting[segment_id]) for segment_id in sorted(self._waiting)]
         self._sent = len(records)
-        self._waiting.clear()
+        self.forget()
         text = msgspec.json.encode(records).decode()
-        return {"meeting": self._meeting_id, "segments": text, "first": ids[0], "last": ids[-1], "sent": self._sent}
+        return {"meeting": self._meeting_id, "segments": text, "sent": self._sent}
 
     def written(self, row: Mapping[str, Any]) -> None:
         """Add what the statement stored to the tally."""

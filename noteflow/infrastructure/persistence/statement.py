@@ -30,9 +30,9 @@ class Write(Protocol):
 
 
 class Hopeful:
-    """A write that has a cheaper form beside its own, for where no other transaction does the same at that moment.
+    """A write that has a cheaper form beside its own, for where nothing it stores is stored already.
 
-    If one does, the whole statement ends with the SQLSTATE of a unique violation, and nothing of it is done.
+    If something is, the whole statement ends with the SQLSTATE of a unique violation, and nothing of it is done.
     """
 
     hopeful_clause: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Batches that hope to meet nobody, and somebody is met: the outcome is what it would have been without hope."""
+"""Batches that hope to be the first, and are not: the outcome is what it would have been without hope."""
 
 from __future__ import annotations
 
@@ -115,14 +115,33 @@ async def test_a_job_that_was_outraced_is_in_the_ledger_once_and_is_known_when_i
     assert await read(unit, meeting.id) == batch
 
 
-async def test_a_batch_that_overlaps_what_is_stored_does_not_hope_in_vain(unit: OpenUnit, engine: AsyncEngine) -> None:
+async def test_a_batch_that_overlaps_what_is_stored_is_sent_again(unit: OpenUnit, engine: AsyncEngine) -> None:
     meeting = await stored_meeting(unit)
     statements = await statements_of(engine)
     await add(unit, *(a_segment(meeting.id, number) for number in range(10, 10 + MANY)))
-    overlapping = [a_segment(meeting.id, number, revision=number % 2) for number in range(20)]
-    assert await add(unit, *overlapping) == Tally(stored=10, replaced=5, unchanged=5)
-    # One statement each, and no error in between that the server would log.
-    assert await inserts(statements) == [True, True]
+    overlapping = [a_segment(meeting.id, number) for number in range(20)]
+    assert await add(unit, *overlapping) == Tally(stored=10, unchanged=10)
+    assert await inserts(statements) == [True, True, False]
+
+
+async def test_a_batch_that_corrects_something_does_not_hope(unit: OpenUnit, engine: AsyncEngine) -> None:
+    meeting = await stored_meeting(unit)
+    statements = await statements_of(engine)
+    await add(unit, *(a_segment(meeting.id, number) for number in range(MANY)))
+    corrected = [a_segment(meeting.id, number, revision=int(number == 7)) for number in range(MANY + 10)]
+    assert await add(unit, *corrected) == Tally(stored=10, replaced=1, unchanged=MANY - 1)
+    assert await inserts(statements) == [True, False]
+
+
+async def test_a_unit_that_has_corrected_something_hopes_again(unit: OpenUnit, engine: AsyncEngine) -> None:
+    meeting = await stored_meeting(unit)
+    statements = await statements_of(engine)
+    async with unit() as uow:
+        await uow.segments.add(meeting.id, a_segment(meeting.id, 1, revision=1))
+        await uow.commit()
+        await uow.segments.add_batch(meeting.id, [a_segment(meeting.id, number) for number in range(2, MANY)])
+        await uow.commit()
+    assert await inserts(statements) == [False, True]
 
 
 async def test_a_job_that_is_known_stores_nothing_though_nothing_of_its_batch_is_stored_any_more(
