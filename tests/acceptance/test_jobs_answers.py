@@ -190,3 +190,19 @@ def test_top_shows_the_page_of_stats_on_a_terminal(jobs: JobsConsole) -> None:
     written = without_colours(jobs.in_terminal("top", "--frames", "2", "--every", "0.2", columns=120))
     assert written.count("no worker is alive") == 2
     assert "queue      waiting" in written
+
+
+async def of_a_paused_kind(ground: Ground) -> None:
+    await ground.enqueue()
+    await ground.enqueue(ground.ingestion(5), defer_by=3_600)
+    await ground.shelve()
+
+
+def test_stats_tells_what_is_deferred_from_what_a_pause_has_set_aside(jobs: JobsConsole) -> None:
+    assert jobs.run("pause", "kind", "ingest_segments", "--reason", "a bad deploy", "--as", "ada").exit_code == 0
+    jobs.arrange(of_a_paused_kind)
+    told = jobs.run("stats").stdout
+    assert "paused kind  ingest_segments: a bad deploy (by ada)" in told
+    assert "1 job of a paused kind set aside, counted as deferred" in told
+    (queue,) = jobs.json("stats")["queues"]
+    assert (queue["deferred"], queue["shelved"]) == (2, 1)

@@ -25,15 +25,17 @@ LETTERS: Final = 1_000
 class QueueDepth:
     """One queue. `waiting` is `due` and `deferred` together; `parked` and `dead` are None while PostgreSQL is away.
 
-    Jobs of a paused kind count as deferred. `oldest_due_s` is for how long the first due job has been due. `dead`
-    counts the letters of both servers. `running_silent` of the running jobs have the lease of a worker that does not
-    beat. `running_is_estimate` says that `running` was taken from the live workers' records.
+    Jobs of a paused kind, once a claim has come upon them and put them on its shelf, count as deferred: `shelved` of
+    them. `oldest_due_s` is for how long the first due job has been due. `dead` counts the letters of both servers.
+    `running_silent` of the running jobs have the lease of a worker that does not beat. `running_is_estimate` says that
+    `running` was taken from the live workers' records.
     """
 
     queue: str
     waiting: int
     due: int
     deferred: int
+    shelved: int
     running: int
     running_silent: int
     parked: int | None
@@ -57,15 +59,16 @@ async def queue_depths(
             pipe.zrange(queue, 0, 0, withscores=True)
             pipe.zrangebyscore(queue, f"({now_ms}", lease_ends_ms, start=0, num=WINDOW, withscores=True)
             pipe.zrangebyscore(queue, f"({lease_ends_ms}", f"({keys.SHELVES_FROM_MS}", start=0, num=1, withscores=True)
+            pipe.zcount(queue, keys.SHELVES_FROM_MS, "(+inf")
         answers = await sources.answer(pipe.execute())
     windows = [
-        [each for each, score in answers[5 * number + 3] if score != math.floor(score)] for number in range(len(queues))
+        [each for each, score in answers[6 * number + 3] if score != math.floor(score)] for number in range(len(queues))
     ]
     silent = await _silent(sources, fleet, windows)
     letters = await _letters(sources)
     depths = []
     for number, queue in enumerate(queues):
-        card, due, first, window, later = answers[5 * number : 5 * number + 5]
+        card, due, first, window, later, shelved = answers[6 * number : 6 * number + 6]
         pause = fleet.pause_of("queue", queue)
         running, ahead = _running(window)
         is_estimate = len(window) == WINDOW
@@ -78,6 +81,7 @@ async def queue_depths(
                 waiting=card - running,
                 due=due,
                 deferred=card - due - running,
+                shelved=shelved,
                 running=running,
                 running_silent=0 if is_estimate else silent[number],
                 parked=None if stored is None else stored.parked.get(queue, 0),

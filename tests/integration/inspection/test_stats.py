@@ -224,6 +224,7 @@ async def test_jobs_of_a_paused_kind_are_deferred_to_no_date(ground: Ground) -> 
     await ground.shelve()
     (queue,) = (await read_stats(ground.sources)).queues
     assert (queue.waiting, queue.due, queue.deferred, queue.next_due_s, queue.oldest_due_s) == (1, 0, 1, None, None)
+    assert queue.shelved == 1
     (row,) = (await list_jobs(ground.sources, Choice(), limit=5)).rows
     assert (row.job_id, row.at, row.detail) == (job_id, None, "its kind is paused, or was until now")
 

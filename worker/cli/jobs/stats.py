@@ -143,6 +143,9 @@ def _rest(found: Stats) -> Table:
     for pause in found.pauses:
         if pause.scope == "kind":
             made.add_row("paused kind", Text(readable(f"{pause.name}: {_reason(pause)}"), style="yellow"))
+    if shelved := sum(depth.shelved for depth in found.queues):
+        set_aside = f"{count(shelved, 'job')} of a paused kind set aside, counted as deferred"
+        made.add_row("", Text(set_aside, style="yellow"))
     if (rates := found.rates) is not None:
         made.add_row(f"last {rates.window_s} s", f"{rates.per_s:,.1f} jobs/s   {_counted(rates.by_kind)}")
         took = "" if rates.median_s is None or rates.slowest_s is None else (
