@@ -41,7 +41,7 @@ async def restarted_empty(redis: EmbeddedRedis) -> None:
     await asyncio.to_thread(redis.start)
 
 
-@pytest.mark.parametrize("burn", [flushed, restarted_empty])
+@pytest.mark.parametrize("burn", [flushed, pytest.param(restarted_empty, marks=pytest.mark.slow)])
 async def test_everything_is_applied_once_within_a_minute_and_nobody_does_anything(
     burn: Callable[[EmbeddedRedis], Awaitable[None]],
     database_url: str,

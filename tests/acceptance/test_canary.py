@@ -45,7 +45,7 @@ def spans() -> Iterator[Collector]:
     ("command", "level", "form"),
     [
         (OURS, "DEBUG", "json"),
-        (OURS, "INFO", "console"),
+        pytest.param(OURS, "INFO", "console", marks=pytest.mark.slow),
         pytest.param(STOCK, "INFO", "json", marks=pytest.mark.slow),
         (STOCK, "DEBUG", "console"),
     ],

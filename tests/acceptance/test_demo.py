@@ -177,7 +177,9 @@ def test_killed_outright_it_leaves_no_file(running: subprocess.Popen[str], tmp_p
     eventually_sync(lambda: list(tmp_path.iterdir()) == [], within_s=20.0)
 
 
-@pytest.mark.parametrize("names", [("valkey-server", "redis-server"), ("postgres",)])
+@pytest.mark.parametrize(
+    "names", [("valkey-server", "redis-server"), pytest.param(("postgres",), marks=pytest.mark.slow)]
+)
 def test_a_server_of_its_own_that_ends_is_blamed_with_its_log(
     names: tuple[str, ...], running: subprocess.Popen[str]
 ) -> None:
