@@ -29,11 +29,6 @@ class Gate:
         return not self._reasons
 
     @property
-    def waits_for_one(self) -> bool:
-        """Tell whether one job may be claimed although the gate is closed, and none has been yet."""
-        return self._one
-
-    @property
     def reasons(self) -> tuple[str, ...]:
         """Return why the gate is closed, sorted; empty when it is open."""
         return tuple(sorted(self._reasons))

@@ -12,9 +12,7 @@ from noteflow.domain.ports import Tally
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.persistence.statement import Hopeful
 
-_COLUMNS = (
-    """meeting_id, segment_id, revision, start_time, end_time, text, words, speaker, language, confidence, late"""
-)
+_COLUMNS = "meeting_id, segment_id, revision, start_time, end_time, text, words, speaker, language, confidence, late"
 _GIVEN = """
             SELECT CAST(:meeting AS uuid), segment_id, coalesce(revision, 0), start_time, end_time, text, words,
                    speaker, language, confidence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from noteflow.domain.entities import Segment
 from noteflow.domain.errors import ConflictingContent, MeetingNotFound
-from noteflow.domain.outcomes import AlreadyApplied, Applied
+from noteflow.domain.outcomes import AlreadyApplied, Applied, Outcome
 from noteflow.domain.ports import Tally
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.persistence.ledger import JobIdentity
@@ -27,6 +28,7 @@ from tests.integration.persistence.units import stored_meeting
 from tests.waiting import eventually
 
 MANY = 50
+Done = Callable[[Sequence[Segment]], Coroutine[Any, Any, tuple[Outcome, Tally]]]
 
 
 @pytest.fixture
@@ -57,8 +59,18 @@ async def is_waited_for(other: asyncpg.Connection[Any]) -> bool:
     return waiting
 
 
-def job_of(meeting: MeetingId) -> JobIdentity:
-    return JobIdentity("job-1", "job-1", "ingest_segments", meeting, "d" * 32, 1, "w", datetime.now(UTC))
+@pytest.fixture
+def done(session_factory: async_sessionmaker[AsyncSession], tmp_path: Path) -> Done:
+    """Does the one job: stores its segments and finishes it."""
+
+    async def do(segments: Sequence[Segment]) -> tuple[Outcome, Tally]:
+        meeting = segments[0].meeting_id
+        job = JobIdentity("job-1", "job-1", "ingest_segments", meeting, "d" * 32, 1, "w", datetime.now(UTC))
+        async with SqlAlchemyUnitOfWork(session_factory, tmp_path, job=job) as uow:
+            tally = await uow.segments.add_batch(meeting, segments)
+            return await uow.finish(Applied(tally)), tally
+
+    return do
 
 
 async def inserts(statements: list[str]) -> list[bool]:
@@ -93,24 +105,18 @@ async def test_other_content_that_was_stored_at_the_same_moment_is_a_contradicti
 
 async def test_a_job_that_was_outraced_is_in_the_ledger_once_and_is_known_when_it_comes_again(
     unit: OpenUnit,
-    session_factory: async_sessionmaker[AsyncSession],
+    done: Done,
     other: asyncpg.Connection[Any],
-    tmp_path: Path,
 ) -> None:
     meeting = await stored_meeting(unit)
     batch = [a_segment(meeting.id, number) for number in range(MANY)]
 
-    async def work() -> object:
-        async with SqlAlchemyUnitOfWork(session_factory, tmp_path, job=job_of(meeting.id)) as uow:
-            await uow.segments.add_batch(meeting.id, batch)
-            return await uow.finish(Applied(uow.segments.tally))
-
     async with storing(other, meeting.id, "hello"):
-        working = asyncio.create_task(work())
-    outcome = await working
+        working = asyncio.create_task(done(batch))
+    outcome, tally = await working
     assert isinstance(outcome, Applied)
-    assert outcome.detail == Tally(stored=MANY - 1, unchanged=1)
-    assert isinstance(await work(), AlreadyApplied)
+    assert tally == Tally(stored=MANY - 1, unchanged=1)
+    assert isinstance((await done(batch))[0], AlreadyApplied)
     assert await other.fetchval("SELECT count(*) FROM job_ledger") == 1
     assert await read(unit, meeting.id) == batch
 
@@ -146,18 +152,15 @@ async def test_a_unit_that_has_corrected_something_hopes_again(unit: OpenUnit, e
 
 async def test_a_job_that_is_known_stores_nothing_though_nothing_of_its_batch_is_stored_any_more(
     unit: OpenUnit,
-    session_factory: async_sessionmaker[AsyncSession],
+    done: Done,
     other: asyncpg.Connection[Any],
-    tmp_path: Path,
 ) -> None:
     meeting = await stored_meeting(unit)
     for _ in range(2):
         await other.execute("DELETE FROM segments")
-        async with SqlAlchemyUnitOfWork(session_factory, tmp_path, job=job_of(meeting.id)) as uow:
-            await uow.segments.add_batch(meeting.id, [a_segment(meeting.id, number) for number in range(MANY)])
-            outcome = await uow.finish(Applied(uow.segments.tally))
+        outcome, tally = await done([a_segment(meeting.id, number) for number in range(MANY)])
     assert isinstance(outcome, AlreadyApplied)
-    assert uow.segments.tally == Tally(unchanged=MANY)
+    assert tally == Tally(unchanged=MANY)
     assert await read(unit, meeting.id) == []
 
 
