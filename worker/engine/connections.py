@@ -49,6 +49,7 @@ async def open_pool(worker: Worker) -> ArqRedis:
         # Arq waits for a second and logs a line before each of its retries. We wait on, and say so once.
         settings = replace(settings, conn_retries=0)
     while True:
+        call = worker.outage.begin()
         try:
             return await create_pool(
                 settings,
@@ -60,7 +61,7 @@ async def open_pool(worker: Worker) -> ArqRedis:
         except UNREACHABLE as error:
             if worker.burst:
                 raise
-            worker.outage.failed(error)
+            worker.outage.failed(error, call)
             await asyncio.sleep(backoff.next_s())
 
 

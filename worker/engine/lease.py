@@ -108,12 +108,13 @@ class LeaseKeeper:
                 self._wake.clear()
                 if self._stopping:
                     return
+                call = self._outage.begin()
                 try:
-                    self._round(client)
+                    self._round(client, call)
                     backoff.reset()
                     pause_s = self._pause_s()
                 except UNREACHABLE as error:
-                    self._outage.failed(error)
+                    self._outage.failed(error, call)
                     client.connection_pool.disconnect()
                     pause_s = backoff.next_s()
                 except Exception:
@@ -126,7 +127,7 @@ class LeaseKeeper:
     def _pause_s(self) -> float:
         return min(self._lease_s / 3, self._beat_s) if self._beat else self._lease_s / 3
 
-    def _round(self, client: Any) -> None:
+    def _round(self, client: Any, call: int) -> None:
         now = time.monotonic()
         claims = []
         for claim in list(self._held.values()):
@@ -146,7 +147,7 @@ class LeaseKeeper:
                 self._next_beat = 0.0
                 raise
         if claims or beats:
-            self._outage.answered()
+            self._outage.answered(call)
         self._rounds += 1
 
     def _renew(self, client: Any, claims: list[Claim]) -> None:

@@ -115,11 +115,12 @@ class Link:
         while self._waiting or self._asked:
             group = self._waiting.next_group()
             asked, self._asked = self._asked, None
+            call = self._outage.begin()
             try:
-                await self._turn(group, asked)
+                await self._turn(group, asked, call)
                 backoff.reset()
             except UNREACHABLE as error:
-                self._outage.failed(error)
+                self._outage.failed(error, call)
                 self._waiting.put_back(group)
                 if leads_elsewhere(error):
                     await self.drop_idle_connections()
@@ -136,14 +137,14 @@ class Link:
         """Record what can be recorded; one ending that cannot be written must not hold up the others."""
         for settlement in group:
             try:
-                await self._turn([settlement], None)
+                await self._turn([settlement], None, self._outage.begin())
             except UNREACHABLE:
                 self._waiting.put_back([settlement])
             except Exception:
                 logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
                 settlement.settle(Status.UNSENT)
 
-    async def _turn(self, group: list[Settlement], asked: Asked | None) -> None:
+    async def _turn(self, group: list[Settlement], asked: Asked | None, number: int) -> None:
         calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
         if asked is not None:
             calls.append(self._asking.call(asked))
@@ -168,7 +169,7 @@ class Link:
                 self._asking.accept(asked, answer)
         if failure is not None:
             raise failure
-        self._outage.answered()
+        self._outage.answered(number)
 
     async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         async with asyncio.timeout(self._options.command_timeout_s):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import re
+import threading
 import time
 from typing import Final
 
@@ -48,7 +50,10 @@ def leads_elsewhere(error: BaseException) -> bool:
 class Outage:
     """Remember whether Redis answers, for the health record and so that an outage makes two log lines, not thousands.
 
-    Everybody who talks to Redis reports here; it counts as back with the first answer to a write.
+    Everybody who talks to Redis reports here, from the loop and from the thread of the leases; it counts as back with
+    the first answer to a write. News may be late: an error can be on its way while another call is answered already,
+    and a blocked loop reads an answer from before the outage. So each call has a number, and what became of the
+    youngest one stands.
     """
 
     def __init__(self) -> None:
@@ -58,13 +63,21 @@ class Outage:
         self.full = False
         self.lasted_s = 0.0
         self._refusals: set[str] = set()
+        self._numbers = itertools.count(1)
+        self._last_answered = 0
+        self._last_failed = 0
+        self._telling = threading.Lock()
 
     @property
     def lasts(self) -> bool:
         """Tell whether the last thing heard from Redis was an error."""
         return self.since is not None
 
-    def failed(self, error: BaseException) -> None:
+    def begin(self) -> int:
+        """Return the number of a call that is about to be made, for the report of what became of it."""
+        return next(self._numbers)
+
+    def failed(self, error: BaseException, call: int) -> None:
         """Report an error of the connection or the server."""
         told = f"{type(error).__name__}: {error}"[:300]
         if not is_outage(error):
@@ -74,14 +87,23 @@ class Outage:
             self.last_error = told
             return
         self.last_error = told
-        if self.since is None:
+        with self._telling:
+            self._last_failed = max(self._last_failed, call)
+            if self.since is not None:
+                return
+            if call < self._last_answered:
+                logger.info("a call to redis failed while a younger one was answered: %s", told)
+                return
             self.since = time.monotonic()
             self.count += 1
-            logger.warning("redis is away, holding on to results and waiting: %s", self.last_error)
+            logger.warning("redis is away, holding on to results and waiting: %s", told)
 
-    def answered(self) -> None:
+    def answered(self, call: int) -> None:
         """Report that a write succeeded."""
-        if self.since is not None:
+        with self._telling:
+            self._last_answered = max(self._last_answered, call)
+            if self.since is None or call < self._last_failed:
+                return
             self.lasted_s = time.monotonic() - self.since
             self.since = None
             self._refusals.clear()

@@ -93,11 +93,12 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
         limit = worker.options.gate.most(limit)
         if limit < 1:
             continue
+        call = worker.outage.begin()
         try:
             batch = await worker.claim(limit)
             backoff.reset()
         except UNREACHABLE as error:
-            worker.outage.failed(error)
+            worker.outage.failed(error, call)
             await asyncio.sleep(backoff.next_s())
             continue
         if not batch.more:
@@ -155,13 +156,14 @@ async def _beat(worker: Worker) -> None:
     """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
     pause_s = max(worker.poll_delay_s, 0.5)
     while True:
+        call = worker.outage.begin()
         try:
             if worker.allow_abort_jobs:
                 await worker._cancel_aborted_jobs()
             await worker.heart_beat()
             await keep_bodies(worker)
         except UNREACHABLE as error:
-            worker.outage.failed(error)
+            worker.outage.failed(error, call)
         except Exception:
             logger.exception("the worker's beat failed")
         await asyncio.sleep(pause_s)

@@ -119,12 +119,13 @@ class Worker(arq.worker.Worker):
         if self._pool is None:
             self._pool = await open_pool(self)
         arq_log.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
+        call = self.outage.begin()
         try:
             await log_redis_info(self.pool, arq_log.info)
         except UNREACHABLE as error:
             if self.burst:
                 raise
-            self.outage.failed(error)
+            self.outage.failed(error, call)
         self.ctx["redis"] = self.pool
         if self.on_startup:
             await self.on_startup(self.ctx)

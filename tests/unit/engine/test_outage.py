@@ -55,7 +55,7 @@ def test_commands_refused_in_turns_are_told_of_once_each(caplog: pytest.LogCaptu
     outage = Outage()
     for _ in range(3):
         for error in REFUSED:
-            outage.failed(error)
+            outage.failed(error, outage.begin())
     assert caplog.text.count("refuses a command") == len(REFUSED)
     assert not outage.lasts
 
@@ -63,11 +63,53 @@ def test_commands_refused_in_turns_are_told_of_once_each(caplog: pytest.LogCaptu
 def test_an_outage_is_two_lines_however_many_notice_it(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage()
     for error in AWAY:
-        outage.failed(error)
-    outage.answered()
-    outage.answered()
+        outage.failed(error, outage.begin())
+    outage.answered(outage.begin())
+    outage.answered(outage.begin())
     assert [record.getMessage().partition(",")[0][:13] for record in caplog.records] == [
         "redis is away",
         "redis is back",
     ]
     assert outage.count == 1
+
+
+def test_an_error_that_was_on_its_way_when_a_younger_call_was_answered_is_no_new_outage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outage = Outage()
+    first, second, third = outage.begin(), outage.begin(), outage.begin()
+    outage.failed(BusyLoadingError("loading"), first)
+    outage.answered(third)
+    outage.failed(BusyLoadingError("loading"), second)
+    assert not outage.lasts
+    assert outage.count == 1
+    assert [record.levelname for record in caplog.records if "redis is" in record.getMessage()] == ["WARNING"] * 2
+
+
+def test_an_answer_from_before_an_outage_does_not_end_it() -> None:
+    outage = Outage()
+    before, during, after = outage.begin(), outage.begin(), outage.begin()
+    outage.failed(Gone("refused"), during)
+    outage.answered(before)
+    assert outage.lasts
+    outage.answered(after)
+    assert not outage.lasts
+
+
+def test_what_fails_after_an_answer_is_an_outage_of_its_own() -> None:
+    outage = Outage()
+    outage.answered(outage.begin())
+    outage.failed(Gone("refused"), outage.begin())
+    assert outage.lasts
+    outage.answered(outage.begin())
+    outage.failed(Gone("refused"), outage.begin())
+    assert outage.count == 2
+
+
+def test_a_call_that_is_refused_says_nothing_of_an_outage() -> None:
+    outage = Outage()
+    outage.failed(Gone("refused"), outage.begin())
+    answered, refused = outage.begin(), outage.begin()
+    outage.failed(NoPermissionError("this user has no permissions"), refused)
+    outage.answered(answered)
+    assert not outage.lasts
