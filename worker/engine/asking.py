@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from worker.engine import wire
-from worker.engine.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +74,6 @@ class Asking:
         if not asked.batch.done():
             asked.batch.set_exception(error if isinstance(error, Exception) else ConnectionError("stopped"))
 
-    def recovery(self, token: str) -> tuple[Any, ...]:
-        """Return the command that hands back what an unanswered claim took."""
-        return script("recover").call(self._queues, (token, int(self._options.lease_s * 1000)))
+    def recovery(self, token: str) -> tuple[str, int]:
+        """Return what the script must know that hands back what an unanswered claim took."""
+        return token, int(self._options.lease_s * 1000)

@@ -6,22 +6,16 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import hiredis
 import redis
 from arq.connections import RedisSettings, create_pool
 from redis.asyncio import SSLConnection as AsyncSSLConnection
 from redis.asyncio import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.exceptions import NoScriptError, ResponseError
 from redis.sentinel import Sentinel
 
-from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from worker.engine.outage import UNREACHABLE, Backoff
-from worker.engine.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from arq.connections import ArqRedis
     from redis.asyncio import ConnectionPool
     from redis.asyncio.connection import AbstractConnection
@@ -71,52 +65,6 @@ async def close_pool(pool: ArqRedis) -> None:
     if isinstance(pool.connection_pool, SentinelConnectionPool):
         for sentinel in pool.connection_pool.sentinel_manager.sentinels:
             await sentinel.aclose(close_connection_pool=True)
-
-
-async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
-    """Run script calls in one go, teaching a server that does not know them those of `names`.
-
-    Returns their answers in order, an error of the server among them as a value.
-    """
-    answers = await _execute(pool, commands)
-    unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if unknown:
-        for name in names:
-            await pool.script_load(script(name).text)
-        # Only these: a claim that was answered must not be made twice.
-        for i, answer in zip(unknown, await _execute(pool, [commands[i] for i in unknown]), strict=True):
-            answers[i] = answer
-    return answers
-
-
-async def _execute(pool: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
-    with closed_connections_told():
-        if len(commands) > 1:
-            return await converse(pool.connection_pool, commands)
-        try:
-            return [await pool.execute_command(*commands[0])]
-        except ResponseError as error:
-            return [error]
-
-
-async def converse(pool: ConnectionPool, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Send commands in one go and return their answers in order, an error of the server among them as a value.
-
-    As a pipeline does, but packed by hiredis: a group of endings has a thousand arguments.
-    """
-    connection = await pool.get_connection()
-    try:
-        await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
-        return [await _answer(connection) for _ in commands]
-    finally:
-        await pool.release(connection)
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
 
 
 def thread_client(pool: ConnectionPool, timeout_s: float) -> redis.Redis:
