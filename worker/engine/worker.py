@@ -116,6 +116,7 @@ class Worker(arq.worker.Worker):
 
     async def main(self) -> None:
         """Open the pool, start up, and run jobs until stopped, or in burst mode until there is none."""
+        self._drain.begin_anew()
         if self._pool is None:
             self._pool = await open_pool(self)
         arq_log.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
@@ -189,7 +190,7 @@ class Worker(arq.worker.Worker):
         if not self._handle_signals:
             self.handle_sig(signal.SIGUSR1)
         if self._pool is None:
-            self._drain.deafen()
+            self._drain.end()
             return
         await self._drain.settle()
         await asyncio.to_thread(self.leases.stop)
@@ -204,7 +205,7 @@ class Worker(arq.worker.Worker):
         finally:
             pool, self._pool = self.pool, None
             await close_pool(pool)
-            self._drain.deafen()
+            self._drain.end()
 
 
 def _read_pickle_or_json(raw: bytes) -> dict[str, Any]:

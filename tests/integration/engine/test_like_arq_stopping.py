@@ -8,7 +8,7 @@ import signal
 from unittest.mock import MagicMock
 
 import pytest
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings
 from arq.worker import func
 
 from tests.integration.engine.conftest import MakeEither
@@ -68,3 +68,17 @@ async def test_a_signal_cancels_what_runs(either: MakeEither, caplog: pytest.Log
     ]
     assert (done.cancel.call_count, running.cancel.call_count, worker.main_task.cancel.call_count) == (0, 1, 1)
     worker.tasks = {}
+
+
+async def test_a_closed_worker_may_be_run_again(
+    either: MakeEither, redis: ArqRedis, redis_settings: RedisSettings
+) -> None:
+    worker = either([answer], burst=False, poll_delay=0.02, redis_settings=redis_settings)
+    for _ in range(2):  # as `arq --watch` does
+        run = asyncio.create_task(worker.async_run())
+        job = await must_enqueue(redis, "answer")
+        assert await job.result(timeout=5, poll_delay=0.01) == 42
+        worker.handle_sig(signal.SIGUSR1)
+        await worker.close()
+        await asyncio.gather(run, return_exceptions=True)
+    assert worker.jobs_complete == 2
