@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -41,3 +42,21 @@ async def test_hooks_run_in_order_around_jobs_and_the_worker(either: MakeEither,
         "after_job_end j recorded",
         "on_shutdown - recorded",
     ]
+
+
+async def test_hooks_of_a_job_that_was_cancelled_are_not_cancelled_themselves(
+    either: MakeEither, redis: ArqRedis
+) -> None:
+    cancelled: list[int] = []
+
+    async def hook(ctx: Ctx) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        cancelled.append(task.cancelling())
+
+    async def long(ctx: Ctx) -> None:
+        await asyncio.Event().wait()
+
+    await must_enqueue(redis, "long")
+    await either([func(long, name="long", timeout=0.05)], on_job_end=hook, after_job_end=hook).main()
+    assert cancelled == [0, 0]
