@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 from arq.connections import ArqRedis
+from arq.jobs import Job
 from arq.worker import func
 
 from tests.integration.engine.conftest import MakeEither
 from tests.integration.engine.jobs import Ctx
 from tests.integration.engine.like_arq import answer, counters, lines_of, must_enqueue
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
 
@@ -59,4 +62,48 @@ async def test_a_job_is_not_aborted_unless_the_worker_allows_it(either: MakeEith
     with pytest.raises(TimeoutError):
         await job.abort(timeout=0)
     await either([answer]).main()
+    assert await job.result(poll_delay=0) == 42
+
+
+async def test_a_job_that_has_ended_or_never_was_is_not_aborted(either: MakeEither, redis: ArqRedis) -> None:
+    job = await must_enqueue(redis, "answer")
+    await either([answer], allow_abort_jobs=True).main()
+    assert await job.abort(timeout=5, poll_delay=0.01) is False
+    assert await Job("unknown", redis).abort(timeout=5, poll_delay=0.01) is False
+
+
+async def test_a_job_that_takes_no_notice_of_being_aborted_is_complete(either: MakeEither, redis: ArqRedis) -> None:
+    started = asyncio.Event()
+
+    async def stubborn(ctx: Ctx) -> str:
+        started.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "finished anyway"
+
+    job = await must_enqueue(redis, "stubborn")
+    worker = either([func(stubborn, name="stubborn")], allow_abort_jobs=True, poll_delay=0.02)
+    main = asyncio.create_task(worker.main())
+    await started.wait()
+    assert await job.abort(timeout=5, poll_delay=0.01) is False
+    await main
+    assert counters(worker) == (1, 0, 0)
+    assert await job.result(poll_delay=0) == "finished anyway"
+
+
+async def test_a_job_that_a_task_of_the_worker_cancels_is_not_aborted_but_run_again(
+    either: MakeEither, redis: ArqRedis
+) -> None:
+    async def long(ctx: Ctx) -> int:
+        if ctx["job_try"] == 1:
+            await asyncio.Event().wait()
+        return 42
+
+    job = await must_enqueue(redis, "long", _job_id="j")
+    worker = either([func(long, name="long")], poll_delay=0.02)
+    main = asyncio.create_task(worker.main())
+    await eventually(lambda: "j" in worker.job_tasks)
+    worker.job_tasks["j"].cancel()
+    await main
+    assert counters(worker) == (1, 0, 1)
     assert await job.result(poll_delay=0) == 42

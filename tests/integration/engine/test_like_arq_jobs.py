@@ -95,6 +95,19 @@ async def test_run_check_raises_for_failed_jobs_and_counts_the_others(either: Ma
         await either([fail]).run_check()
 
 
+async def test_run_check_names_every_failure_and_may_be_called_again(either: MakeEither, redis: ArqRedis) -> None:
+    worker = either([answer, fail])
+    for total in (1, 2):
+        await must_enqueue(redis, "answer")
+        assert await worker.run_check() == total
+    for _ in range(2):
+        await must_enqueue(redis, "fail")
+    with pytest.raises(FailedJobs) as failed:
+        await worker.run_check()
+    assert str(failed.value) == "2 jobs failed:\nValueError('no good')\nValueError('no good')"
+    assert (failed.value.count, len(failed.value.job_results)) == (2, 2)
+
+
 async def test_an_unknown_function_fails_in_a_burst(
     either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
 ) -> None:

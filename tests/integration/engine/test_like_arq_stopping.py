@@ -9,6 +9,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from arq.connections import ArqRedis, RedisSettings
+from arq.jobs import JobStatus
 from arq.worker import func
 
 from tests.integration.engine.conftest import MakeEither
@@ -82,3 +83,20 @@ async def test_a_closed_worker_may_be_run_again(
         await worker.close()
         await asyncio.gather(run, return_exceptions=True)
     assert worker.jobs_complete == 2
+
+
+async def test_a_worker_inside_an_application_is_stopped_by_closing_it(either: MakeEither, redis: ArqRedis) -> None:
+    async def long(ctx: Ctx) -> None:
+        await asyncio.Event().wait()
+
+    job = await must_enqueue(redis, "long", _job_id="j")
+    worker = either([func(long, name="long")], burst=False, poll_delay=0.02, handle_signals=False)
+    stopped: list[signal.Signals] = []
+    worker.on_stop = stopped.append
+    run = asyncio.create_task(worker.async_run())
+    await eventually(lambda: worker.job_tasks)
+    await worker.close()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert stopped == [signal.SIGUSR1]
+    assert await job.status() is JobStatus.queued
