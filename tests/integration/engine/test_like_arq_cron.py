@@ -111,7 +111,7 @@ async def test_cron_jobs_have_hooks_and_a_queue_as_others_have(either: MakeEithe
         on_job_start=hook,
         on_job_end=hook,
     )
-    await worker.main()
+    assert await worker.run_check() == 1
     assert said == ["look", "job", "look"]
 
 

@@ -105,6 +105,12 @@ async def test_with_the_codec_that_arq_has_by_default_a_job_may_be_given_anythin
     assert await job.result(poll_delay=0) == [JobStatus.queued, {"of": Thing(1)}]
 
 
+async def test_who_is_told_how_to_read_and_not_how_to_write_pickles(either: MakeEither, redis: ArqRedis) -> None:
+    job = await must_enqueue(redis, "echo", Thing(1))
+    await either([echo], job_deserializer=pickle.loads).main()
+    assert await job.result(poll_delay=0) == [Thing(1), {}]
+
+
 async def test_a_job_may_return_anything(either: MakeEither, redis: ArqRedis) -> None:
     async def make(ctx: Ctx) -> Thing:
         return Thing(2)
