@@ -80,3 +80,18 @@ async def either(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterato
         # Arq's own worker raises from here what its jobs were cancelled with.
         with suppress(BaseException):
             await worker.close()
+
+
+@pytest.fixture
+async def stock(redis_url: str) -> AsyncIterator[MakeEither]:
+    """Makes Arq's own workers, in burst mode."""
+    made: list[arq.worker.Worker] = []
+
+    def make(functions: Any = (), **arguments: Any) -> arq.worker.Worker:
+        pool = ArqRedis.from_url(redis_url)
+        made.append(arq.worker.Worker(functions, redis_pool=pool, burst=True, poll_delay=0.01, **arguments))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        await worker.close()
