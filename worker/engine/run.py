@@ -100,18 +100,26 @@ async def _attempt(worker: Worker, job: Job) -> Attempt:
     except GeneratorExit:
         raise
     except BaseException as error:  # also SystemExit: a job must not take its worker with it
-        attempt.error = TimeoutError() if _timed_out(claim, error) else error
+        attempt.error = _timeout(error) if _timed_out(claim, error) else error
     finally:
         if timer is not None:
             timer.cancel()
         claim.task = claim.deadline_s = None
         worker.job_tasks.pop(claim.job_id, None)
+        while task.cancelling():  # that was the job's; the hooks begin as if nobody had been cancelled
+            task.uncancel()
         attempt.finished_ms = timestamp_ms()
     return attempt
 
 
 def _timed_out(claim: Claim, error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and claim.cause is Cause.TIMEOUT
+
+
+def _timeout(cancelled: BaseException) -> TimeoutError:
+    error = TimeoutError()
+    error.__cause__ = cancelled  # whose traceback shows where the job was waiting
+    return error
 
 
 def _expire(claim: Claim, task: asyncio.Task[Any]) -> None:

@@ -66,7 +66,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         patience_s=worker.options.command_timeout_s,
     )
     worker.leases.start()
-    worker.leases.renew_soon()  # and with it the worker's first record
+    worker.leases.beat_soon()  # the worker's first record, also of one that was closed before
     async with asyncio.TaskGroup() as helpers:
         watching = helpers.create_task(watcher.run())
         beating = helpers.create_task(_beat(worker))
