@@ -8,8 +8,8 @@ key                         type    life                                        
 ==========================  ======  ==========================================  ==================================
 ``arq:queue``, …            zset    for ever; member job id, score due time     producer adds; claim parks the
                             (ms)    in unix ms, while claimed the lease's end   score; retry re-scores; end removes
-``arq:job:<id>``            string  until the job ends (stock producers: 24 h   producer; the end deletes it
-                                    after it is due)
+``arq:job:<id>``            string  until the job ends (stock producers: 24 h   producer; a claim takes the end off
+                                    after it is due, unless claimed by then)    its life; the job's end deletes it
 ``arq:in-progress:<id>``    string  the lease, renewed while the job runs;      claim (SET NX); renewed from the
                                     a cron job's stays 60 s after its end;      worker's lease thread; end deletes
                                     worker id and unix ms of the claim

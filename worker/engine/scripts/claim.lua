@@ -8,6 +8,7 @@
 --        those are to be taken
 -- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>
 -- writes arq:in-progress:<id>  SET NX token, the lease
+--        arq:job:<id>          its life has no end any more
 --        arq:crashes:<id>      deaths of workers, told by the score: see parking
 --        arq:abort             a mark is taken off when its job is claimed
 --        the queues            parking: the score becomes the lease's end plus a half. Claimed jobs leave the due range,
@@ -199,6 +200,8 @@ local function take(number, ids, scores)
       local body, retries = found[i], found[#ids + i]
       local misshapen = not body and redis.call('EXISTS', names[i]) or 0
       local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
+      -- If a body expired under its claim, its id could be enqueued anew, and the end of this claim would end both.
+      redis.call('PERSIST', names[i])
       bytes = bytes + (body and #body or 0)
       jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries or 0) or 0) + 1,
         was_lost and count_crash(id) or 0, aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost) }
