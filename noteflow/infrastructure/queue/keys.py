@@ -12,7 +12,8 @@ key                         type    life                                        
                                     after it is due, unless claimed by then)    its life; the job's end deletes it
 ``arq:in-progress:<id>``    string  the lease, renewed while the job runs;      claim (SET NX); renewed from the
                                     a cron job's stays 60 s after its end;      worker's lease thread; end deletes
-                                    worker id and unix ms of the claim
+                                    worker id and unix ms of the claim, with
+                                    ``ended:`` before it after the end
 ``arq:retry:<id>``          string  24.5 h after the last try; number of        a retry; stock workers at each
                                     tries that count, 0 if there are only       start; the end deletes it
                                     errors to be told of

@@ -6,6 +6,7 @@
 -- writes arq:result:<id>; deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its entries in
 --        the queue and in arq:leases:<queue>, and its mark in arq:abort
 --
+-- A lease that stays says that its job has ended, or an end that is said twice would end the next job of the id.
 -- returns one number a job: 1 ended, 2 the job was gone and only its result was kept, 0 not ours any more, nothing done.
 -- Doing it twice is dull. The DEL comes first: it makes room, and a server that is out of memory lets a script which
 -- has begun to write go on.
@@ -28,7 +29,7 @@ local answers, doomed, leaving = {}, {}, {}
 for n, owner in ipairs(owners) do
   local i = 6 * n - 5
   local number, id = tonumber(ARGV[i]), ARGV[i + 1]
-  local answer = owner == ARGV[i + 2] and 1 or 0
+  local answer = owner == ARGV[i + 2] and 1 or owner == 'ended:' .. ARGV[i + 2] and 2 or 0
   if not owner then
     -- The lease ran out, or the server lost its data. A parked score means that nobody else has claimed it since.
     local score = redis.call('ZSCORE', KEYS[number], id)
@@ -57,7 +58,7 @@ for n, answer in ipairs(answers) do
   if answer == 1 then
     keep(id, life, result)
     if stay > 0 then
-      redis.call('SET', leases[n], ARGV[i + 2], 'PX', stay)
+      redis.call('SET', leases[n], 'ended:' .. ARGV[i + 2], 'PX', stay)
     end
   elseif answer == 2 then
     keep(id, life, result, 'NX')

@@ -25,7 +25,7 @@ for i = 2, #ARGV, 3 do
       lost[#lost + 1] = id
     end
     -- No score at all: the server lost its data. The run goes on, its result will be kept.
-  elseif owner ~= token then
+  elseif owner ~= token and owner ~= 'ended:' .. token then
     lost[#lost + 1] = id
   end
   if ours then
