@@ -24,6 +24,9 @@ key                         type    life                                        
 --------------------------  ------  ------------------------------------------  ----------------------------------
 ``arq:leases:<queue>``      zset    until none of the queue's jobs is held;     as ``arq:in-progress:<id>``: ours
                                     member job id, score the parked score       only, not those of stock workers
+``arq:holders:<queue>``     hash    as ``arq:leases:<queue>``; job id → token   claim; the endings delete
+                                    of our latest claim, until it is ended,
+                                    also when its lease has run out
 ``arq:shelves:<queue>``     hash    while a job may be on one; paused function  claim; hand-back of a job whose
                                     → number of its shelf, a band of scores in  function is paused
                                     the queue that is due for nobody
@@ -81,6 +84,7 @@ HEALTH_CHECK_SUFFIX: Final = ":health-check"
 
 SHELVES_PREFIX: Final = "arq:shelves:"
 LEASES_PREFIX: Final = "arq:leases:"
+HOLDERS_PREFIX: Final = "arq:holders:"
 ERRORS_PREFIX: Final = "arq:errors:"
 CRASHES_PREFIX: Final = "arq:crashes:"
 UNKNOWN_PREFIX: Final = "arq:unknown:"

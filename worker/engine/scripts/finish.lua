@@ -3,8 +3,10 @@
 -- KEYS   the queues
 -- ARGV   six a job: queue number, id, token, life of the result (ms; 0 for ever, -1 none), how long the lease's key
 --        stays (ms; cron jobs), result
+-- reads  arq:holders:<queue>
 -- writes arq:result:<id>; deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its entries in
---        the queue and in arq:leases:<queue>, and its mark in arq:abort
+--        the queue, arq:leases:<queue> and arq:holders:<queue>, and its mark in arq:abort
+-- include holder
 --
 -- A lease that stays says that its job has ended, or an end that is said twice would end the next job of the id.
 -- returns one number a job: 1 ended, 2 the job was gone and only its result was kept, 0 not ours any more, nothing done.
@@ -31,12 +33,11 @@ for n, owner in ipairs(owners) do
   local number, id = tonumber(ARGV[i]), ARGV[i + 1]
   local answer = owner == ARGV[i + 2] and 1 or owner == 'ended:' .. ARGV[i + 2] and 2 or 0
   if not owner then
-    -- The lease ran out, or the server lost its data. A parked score means that nobody else has claimed it since.
-    local score = redis.call('ZSCORE', KEYS[number], id)
-    if score then
-      answer = tonumber(score) ~= math.floor(tonumber(score)) and 1 or 0
-    else
-      answer = redis.call('EXISTS', 'arq:job:' .. id) == 0 and 2 or 0
+    -- The lease ran out, or the server lost its data.
+    if nobody_has_claimed_since(KEYS[number], id, ARGV[i + 2]) then
+      answer = 1
+    elseif not redis.call('ZSCORE', KEYS[number], id) and redis.call('EXISTS', 'arq:job:' .. id) == 0 then
+      answer = 2
     end
   end
   answers[n] = answer
@@ -67,7 +68,7 @@ end
 local any_abort = redis.call('EXISTS', 'arq:abort') == 1
 for number, ids in pairs(leaving) do
   redis.call('ZREM', KEYS[number], unpack(ids))
-  redis.pcall('ZREM', 'arq:leases:' .. KEYS[number], unpack(ids))
+  let_go(KEYS[number], unpack(ids))
   if any_abort then
     redis.pcall('ZREM', 'arq:abort', unpack(ids))
   end
