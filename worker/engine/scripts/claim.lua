@@ -8,12 +8,14 @@
 --        those are to be taken
 -- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>
 -- writes arq:in-progress:<id>  SET NX token, the lease
+--        arq:job:<id>          its life has no end any more
 --        arq:crashes:<id>      deaths of workers, told by the score: see parking
 --        arq:abort             a mark is taken off when its job is claimed
 --        the queues            parking: the score becomes the lease's end plus a half. Claimed jobs leave the due range,
 --                              so nobody trips over them; if the worker dies they come due by themselves, and the half
 --                              says that a claim was never ended.
 --        arq:leases:<queue>    the parked scores once more and nothing else, so that the lapsed can be looked for
+--        arq:holders:<queue>   the token once more, which the lease forgets when it runs out
 --        arq:shelves:<queue>   shelving: due jobs of a paused function, met in the scan, leave the due range too
 -- The try begun here is written to arq:retry:<id> only when it has ended without ending the job: a death is no try.
 --
@@ -96,6 +98,11 @@ for number, park in pairs(parking) do
   if #park > 0 then
     redis.call('ZADD', KEYS[number], unpack(park))
     redis.pcall('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
+    local holders = {}
+    for i = 2, #park, 2 do
+      holders[i - 1], holders[i] = park[i], token
+    end
+    redis.pcall('HSET', 'arq:holders:' .. KEYS[number], unpack(holders))
   end
 end
 return { now, next_due, more, paused_functions, jobs }

@@ -3,7 +3,8 @@
 -- Included by claim.lua. `jobs` are those taken, `parking` the scores at which they are to wait for their worker's death.
 --
 -- reads  arq:job:<id>, arq:retry:<id>, arq:errors:<id>
--- writes arq:in-progress:<id>, arq:crashes:<id>, arq:abort; of a suspect that is put off the queue and arq:leases:<queue>
+-- writes arq:in-progress:<id>, arq:crashes:<id>, arq:abort, the life of arq:job:<id>; of a suspect that is put off the
+--        queue and arq:leases:<queue>
 local RETRY_LIFE_S = 88400
 local PUT_OFF_MS = 200
 
@@ -102,6 +103,8 @@ local function take(number, ids, scores)
       local body, retries = found[i], found[#ids + i]
       local misshapen = not body and redis.call('EXISTS', names[i]) or 0
       local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
+      -- If a body expired under its claim, its id could be enqueued anew, and the end of this claim would end both.
+      redis.call('PERSIST', names[i])
       bytes = bytes + (body and #body or 0)
       jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries or 0) or 0) + 1,
         was_lost and count_crash(id) or 0, aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost) }

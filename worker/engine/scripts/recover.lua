@@ -2,7 +2,8 @@
 --
 -- KEYS   the queues
 -- ARGV   the claim's token, lease ms
--- writes the queues; deletes arq:in-progress:<id> and its entry in arq:leases:<queue>
+-- writes the queues; deletes arq:in-progress:<id>, its entries in arq:leases:<queue> and arq:holders:<queue>
+-- include holder
 --
 -- returns how many were handed back
 local SCAN_LIMIT = 20000
@@ -17,7 +18,7 @@ for _, queue in ipairs(KEYS) do
       local lease = 'arq:in-progress:' .. id
       if redis.pcall('GET', lease) == ARGV[1] then
         redis.call('DEL', lease)
-        redis.pcall('ZREM', 'arq:leases:' .. queue, id)
+        let_go(queue, id)
         redis.call('ZADD', queue, string.format('%.0f', now), id)
         count = count + 1
       end
