@@ -15,8 +15,9 @@ from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Settlement, Status
-from worker.engine.connections import call_scripts
+from worker.engine.connections import call_scripts, drop_idle
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, leads_elsewhere
+from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +105,7 @@ class Link:
 
     async def drop_idle_connections(self) -> None:
         """Connect anew: what one connection met, idle ones would meet too, each after a time-out of its own."""
-        await self._pool().connection_pool.disconnect(inuse_connections=False)
+        await drop_idle(self._pool().connection_pool, self._options.command_timeout_s)
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
@@ -172,7 +173,7 @@ class Link:
         self._outage.answered(number)
 
     async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        async with asyncio.timeout(self._options.command_timeout_s):
+        async with patience(self._options.command_timeout_s):
             return await call_scripts(self._pool(), commands, wire.SCRIPTS)
 
     async def _recover_all(self) -> None:

@@ -25,6 +25,7 @@ from worker.engine.line import Line
 from worker.engine.link import Link
 from worker.engine.options import Options
 from worker.engine.outage import UNREACHABLE, Outage
+from worker.engine.patience import patience
 from worker.engine.runs import Runs
 from worker.engine.serve import burst, reserves, serve
 
@@ -121,7 +122,8 @@ class Worker(arq.worker.Worker):
         arq_log.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         call = self.outage.begin()
         try:
-            await log_redis_info(self.pool, arq_log.info)
+            async with patience(self.options.command_timeout_s):
+                await log_redis_info(self.pool, arq_log.info)
         except UNREACHABLE as error:
             if self.burst:
                 raise
@@ -194,8 +196,9 @@ class Worker(arq.worker.Worker):
         await self._drain.settle()
         await asyncio.to_thread(self.leases.stop)
         try:
-            await self.health.retire()
-            await delete_line_if_last(self)
+            async with patience(self.options.command_timeout_s):
+                await self.health.retire()
+                await delete_line_if_last(self)
         except UNREACHABLE as error:
             logger.warning("the worker's record could not be removed, it will expire: %s", error)
         try:
@@ -203,7 +206,7 @@ class Worker(arq.worker.Worker):
                 await self.on_shutdown(self.ctx)
         finally:
             pool, self._pool = self.pool, None
-            await close_pool(pool)
+            await close_pool(pool, self.options.command_timeout_s)
             self._drain.deafen()
 
 
