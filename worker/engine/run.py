@@ -105,7 +105,8 @@ async def _attempt(worker: Worker, job: Job) -> Attempt:
         if timer is not None:
             timer.cancel()
         claim.task = claim.deadline_s = None
-        worker.job_tasks.pop(claim.job_id, None)
+        if worker.job_tasks.get(claim.job_id) is task:  # not of a later run, if this one has long lost its lease
+            del worker.job_tasks[claim.job_id]
         attempt.finished_ms = timestamp_ms()
     return attempt
 
