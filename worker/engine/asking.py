@@ -75,6 +75,12 @@ class Asking:
         if not asked.batch.done():
             asked.batch.set_exception(error if isinstance(error, Exception) else ConnectionError("stopped"))
 
+    def abandon(self, asked: Asked) -> None:
+        """Take note that whoever asked was stopped: should the answer have come just now, nobody has looked at it."""
+        answered = asked.batch.done() and not asked.batch.cancelled() and asked.batch.exception() is None
+        if answered:
+            self.unanswered.append(asked.request.token)
+
     def recovery(self, token: str) -> tuple[Any, ...]:
         """Return the command that hands back what an unanswered claim took."""
         return script("recover").call(self._queues, (token, int(self._options.lease_s * 1000)))

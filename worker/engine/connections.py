@@ -102,30 +102,23 @@ async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequen
 
     Returns their answers in order, an error of the server among them as a value.
     """
-    answers = await _execute(pool, commands)
+    answers = await converse(pool.connection_pool, commands)
     unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
     if unknown:
         for name in names:
             await pool.script_load(script(name).text)
         # Only these: a claim that was answered must not be made twice.
-        for i, answer in zip(unknown, await _execute(pool, [commands[i] for i in unknown]), strict=True):
+        again = await converse(pool.connection_pool, [commands[i] for i in unknown])
+        for i, answer in zip(unknown, again, strict=True):
             answers[i] = answer
     return answers
-
-
-async def _execute(pool: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
-    if len(commands) > 1:
-        return await converse(pool.connection_pool, commands)
-    try:
-        return [await pool.execute_command(*commands[0])]
-    except ResponseError as error:
-        return [error]
 
 
 async def converse(pool: ConnectionPool, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Send commands in one go and return their answers in order, an error of the server among them as a value.
 
-    As a pipeline does, but packed by hiredis: a group of endings has a thousand arguments.
+    As a pipeline does, but packed by hiredis, for a group of endings has a thousand arguments; and sent once, whatever
+    retries the pool was told to make: a claim must not be made twice.
     """
     connection = await pool.get_connection()
     try:

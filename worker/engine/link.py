@@ -83,7 +83,13 @@ class Link:
             await asyncio.wait([self._asked.batch])
         self._asked = asked
         self._start()
-        return await asked.batch
+        try:
+            return await asked.batch
+        except asyncio.CancelledError:
+            if self._asked is asked:
+                self._asked = None
+            self._asking.abandon(asked)
+            raise
 
     async def flush(self, within_s: float) -> None:
         """Wait until every ending is recorded, at most `within_s`; then give up on the rest, whose leases will end."""
@@ -146,7 +152,11 @@ class Link:
                 settlement.settle(Status.UNSENT)
 
     async def _turn(self, group: list[Settlement], asked: Asked | None, number: int) -> None:
-        calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
+        try:
+            calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
+        except Exception:
+            self._asked = asked  # nothing was sent: it goes with the next call
+            raise
         if asked is not None:
             calls.append(self._asking.call(asked))
         self._turns += 1
