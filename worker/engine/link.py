@@ -16,7 +16,7 @@ from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Settlement, Status
 from worker.engine.connections import call_scripts, drop_idle
-from worker.engine.outage import UNREACHABLE, Backoff, Outage, leads_elsewhere
+from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
 from worker.engine.patience import patience
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ logger = logging.getLogger("worker.engine")
 class Link:
     """Carry settlements and claims; one call at a time is under way, and nobody waits for a timer.
 
-    `pool` returns the client in use, `evicted` is told which dead letters had to make room.
+    `pool` returns the client in use. `refusal` is what the server said to the last call, if it refused it.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Link:
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
         self._turns = 0
+        self.refusal = ""
 
     @property
     def turns(self) -> int:
@@ -131,6 +132,9 @@ class Link:
                 self._waiting.put_back(group)
                 if leads_elsewhere(error):
                     await self.drop_idle_connections()
+                elif not is_outage(error) and len(group) > 1:
+                    await self._isolate(self._waiting.next_group())
+                self.refusal = "" if is_outage(error) else in_words(error)
                 if self._waiting:
                     await asyncio.sleep(backoff.next_s())
             except Exception:
@@ -142,11 +146,16 @@ class Link:
 
     async def _isolate(self, group: list[Settlement]) -> None:
         """Record what can be recorded; one ending that cannot be written must not hold up the others."""
-        for settlement in group:
+        for number, settlement in enumerate(group):
+            call = self._outage.begin()
             try:
-                await self._turn([settlement], None, self._outage.begin())
-            except UNREACHABLE:
-                self._waiting.put_back([settlement])
+                await self._turn([settlement], None, call)
+            except UNREACHABLE as error:
+                self._outage.failed(error, call)
+                if is_outage(error):
+                    self._waiting.put_back(group[number:])
+                    return
+                self._waiting.append(settlement)
             except Exception:
                 logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
                 settlement.settle(Status.UNSENT)
@@ -180,6 +189,7 @@ class Link:
                 self._asking.accept(asked, answer)
         if failure is not None:
             raise failure
+        self.refusal = ""
         self._outage.answered(number)
 
     async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:

@@ -18,8 +18,8 @@ local letter = 'arq:dead:letter:' .. id
 if token ~= '' then
   local owner = redis.pcall('GET', 'arq:in-progress:' .. id)
   if owner ~= token then
-    local score = owner == false and redis.call('ZSCORE', queue, id)
-    if not score or tonumber(score) == math.floor(tonumber(score)) then
+    local score = owner == false and redis.pcall('ZSCORE', queue, id)
+    if not score or type(score) ~= 'table' and tonumber(score) == math.floor(tonumber(score)) then
       -- An answer may have been lost on its way: then the letter is there, and its writer is told so.
       local writer = redis.pcall('HGET', letter, 'token')
       return { writer == token and 2 or 0 }
@@ -59,7 +59,7 @@ if remove then
   elseif life > 0 then
     redis.call('SET', 'arq:result:' .. id, result, 'PX', life)
   end
-  redis.call('ZREM', queue, id)
+  redis.pcall('ZREM', queue, id)
   redis.pcall('ZREM', 'arq:leases:' .. queue, id)
   redis.pcall('ZREM', 'arq:abort', id)
 end

@@ -31,8 +31,10 @@ for n, owner in ipairs(owners) do
   local answer = owner == ARGV[i + 2] and 1 or 0
   if not owner then
     -- The lease ran out, or the server lost its data. A parked score means that nobody else has claimed it since.
-    local score = redis.call('ZSCORE', KEYS[number], id)
-    if score then
+    local score = redis.pcall('ZSCORE', KEYS[number], id)
+    if type(score) == 'table' then
+      answer = 1 -- the queue is no queue any more, out of which nobody can have claimed
+    elseif score then
       answer = tonumber(score) ~= math.floor(tonumber(score)) and 1 or 0
     else
       answer = redis.call('EXISTS', 'arq:job:' .. id) == 0 and 2 or 0
@@ -65,7 +67,7 @@ for n, answer in ipairs(answers) do
 end
 local any_abort = redis.call('EXISTS', 'arq:abort') == 1
 for number, ids in pairs(leaving) do
-  redis.call('ZREM', KEYS[number], unpack(ids))
+  redis.pcall('ZREM', KEYS[number], unpack(ids))
   redis.pcall('ZREM', 'arq:leases:' .. KEYS[number], unpack(ids))
   if any_abort then
     redis.pcall('ZREM', 'arq:abort', unpack(ids))

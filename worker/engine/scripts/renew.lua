@@ -17,9 +17,10 @@ for i = 2, #ARGV, 3 do
   local owner = redis.pcall('GET', key)
   local ours = owner == token and redis.call('PEXPIRE', key, lease) == 1
   if owner == false then
-    local score = redis.call('ZSCORE', KEYS[number], id)
-    if score and tonumber(score) ~= math.floor(tonumber(score)) then
-      -- Run out while we were cut off, and nobody has taken it: it is still ours.
+    local score = redis.pcall('ZSCORE', KEYS[number], id)
+    if score and (type(score) == 'table' or tonumber(score) ~= math.floor(tonumber(score))) then
+      -- Run out while we were cut off, and nobody has taken it (out of a queue that is none any more nobody can): it is
+      -- still ours.
       ours = redis.call('SET', key, token, 'PX', lease) and true
     elseif score then
       lost[#lost + 1] = id
@@ -37,7 +38,7 @@ for i = 2, #ARGV, 3 do
 end
 
 for number, park in pairs(parking) do
-  redis.call('ZADD', KEYS[number], 'XX', unpack(park))
+  redis.pcall('ZADD', KEYS[number], 'XX', unpack(park))
   redis.pcall('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
 end
 return lost
