@@ -154,6 +154,16 @@ async def _outlast(worker: Worker) -> None:
     await asyncio.sleep(random.uniform(0.6, 0.9) if long else random.uniform(0.0, 0.05))  # noqa: S311 - jitter
 
 
+async def own_leases_kept(worker: Worker) -> None:
+    """Return at once, unless this worker stood still: then when it has taken back leases that have run out.
+
+    Else it would claim its own running jobs, and count itself among the dead.
+    """
+    while worker.leases.overdue and not (worker.burst and worker.outage.lasts):
+        worker.leases.renew_soon()
+        await asyncio.sleep(0.02)
+
+
 async def _beat(worker: Worker) -> None:
     """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
     pause_s, answer_s = max(worker.poll_delay_s, 0.5), worker.options.command_timeout_s

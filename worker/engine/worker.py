@@ -27,7 +27,7 @@ from worker.engine.options import Options
 from worker.engine.outage import UNREACHABLE, Outage
 from worker.engine.patience import patience
 from worker.engine.runs import Runs
-from worker.engine.serve import burst, reserves, serve
+from worker.engine.serve import burst, own_leases_kept, reserves, serve
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -99,6 +99,7 @@ class Worker(arq.worker.Worker):
 
     async def claim(self, limit: int, ids: list[bytes] | None = None) -> Batch:
         """Claim up to `limit` due jobs and start them; raise what the connection raises."""
+        await own_leases_kept(self)
         began = time.monotonic()
         batch = await self.link.claim(
             limit,
