@@ -159,7 +159,7 @@ async def _settle(worker: Worker, settlement: Settlement, outcome: Outcome) -> O
 async def _hook(hook: Any, ctx: dict[Any, Any], ref: str) -> None:
     try:
         await hook(ctx)
-    except (Exception, asyncio.CancelledError):
+    except (Exception, asyncio.CancelledError, SystemExit):
         logger.exception("%s raised after %s had run", getattr(hook, "__qualname__", hook), ref)
 
 
