@@ -108,7 +108,7 @@ class Link:
         try:
             await self._recover_all()  # whoever asked was stopped before the answer came
         except UNREACHABLE as error:
-            logger.warning("a claim was cut off; what it took runs when its lease ends: %s", error)
+            logger.warning("a claim was cut off; what it took runs when its lease ends: %s", in_words(error))
 
     async def drop_idle_connections(self) -> None:
         """Connect anew: what one connection met, idle ones would meet too, each after a time-out of its own."""

@@ -24,7 +24,7 @@ from worker.engine.lease import LeaseKeeper
 from worker.engine.line import Line
 from worker.engine.link import Link
 from worker.engine.options import Options
-from worker.engine.outage import UNREACHABLE, Outage
+from worker.engine.outage import UNREACHABLE, Outage, in_words
 from worker.engine.patience import patience
 from worker.engine.runs import Runs
 from worker.engine.serve import burst, own_leases_kept, reserves, serve
@@ -201,7 +201,7 @@ class Worker(arq.worker.Worker):
                 await self.health.retire()
                 await delete_line_if_last(self)
         except UNREACHABLE as error:
-            logger.warning("the worker's record could not be removed, it will expire: %s", error)
+            logger.warning("the worker's record could not be removed, it will expire: %s", in_words(error))
         try:
             if self.on_shutdown:
                 await self.on_shutdown(self.ctx)
