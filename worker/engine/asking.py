@@ -7,6 +7,7 @@ server refuses it, and what it took all the same is handed back under its token 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Asking:
         self._options = options
         self._last_token = 0
         self._offset_ms: float | None = None
+        self._sent_ms = math.inf
         self.unanswered: list[str] = []
 
     def ask(
@@ -55,17 +57,28 @@ class Asking:
     def call(self, asked: Asked) -> wire.Call:
         """Return the call that claims, good for as long as we wait for its answer."""
         patience_ms = self._options.command_timeout_s * 1000
-        not_after = 0 if self._offset_ms is None else wire.now_ms() + self._offset_ms + patience_ms
+        self._sent_ms = wire.now_ms()
+        not_after = 0 if self._offset_ms is None else self._sent_ms + self._offset_ms + patience_ms
         return wire.claim_call(asked.request, self._queues, self._options, int(not_after))
 
     def accept(self, asked: Asked, answer: Any) -> None:
         """Hand the answer to whoever asked; if nobody waits for it any more, the jobs are to be handed back."""
         batch = wire.read_batch(answer, asked.request.token)
-        self._offset_ms = batch.now_ms - wire.now_ms()
+        self._note_clock(batch.now_ms)
         if asked.batch.done():
             self.unanswered.append(asked.request.token)
         else:
             asked.batch.set_result(batch)
+
+    def _note_clock(self, server_ms: int) -> None:
+        """Correct what is known of the server's clock: it said this between the asking and now.
+
+        Where the loop was blocked meanwhile, now is long after. To believe it was now would make the next claim too
+        late before it is sent, and if the loop is blocked over and over, every one.
+        """
+        least, most = server_ms - wire.now_ms(), server_ms - self._sent_ms
+        known = most if self._offset_ms is None else self._offset_ms
+        self._offset_ms = max(least, min(known, most))
 
     def refuse(self, asked: Asked, error: BaseException) -> None:
         """Hand the error to whoever asked; unless the server has refused, it may have claimed all the same."""
@@ -73,6 +86,12 @@ class Asking:
             self.unanswered.append(asked.request.token)
         if not asked.batch.done():
             asked.batch.set_exception(error if isinstance(error, Exception) else ConnectionError("stopped"))
+
+    def abandon(self, asked: Asked) -> None:
+        """Take note that whoever asked was stopped: should the answer have come just now, nobody has looked at it."""
+        answered = asked.batch.done() and not asked.batch.cancelled() and asked.batch.exception() is None
+        if answered:
+            self.unanswered.append(asked.request.token)
 
     def recovery(self, token: str) -> tuple[str, int]:
         """Return what the script must know that hands back what an unanswered claim took."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,6 +15,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.sentinel import Sentinel
 
 from worker.engine.outage import UNREACHABLE, Backoff
+from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from arq.connections import ArqRedis
@@ -45,13 +47,14 @@ async def open_pool(worker: Worker) -> ArqRedis:
     while True:
         call = worker.outage.begin()
         try:
-            return await create_pool(
-                settings,
-                job_deserializer=worker.job_deserializer,
-                job_serializer=worker.job_serializer,
-                default_queue_name=worker.queue_name,
-                expires_extra_ms=worker.expires_extra_ms,
-            )
+            async with patience(_opening_s(settings, worker.options.command_timeout_s)):
+                return await create_pool(
+                    settings,
+                    job_deserializer=worker.job_deserializer,
+                    job_serializer=worker.job_serializer,
+                    default_queue_name=worker.queue_name,
+                    expires_extra_ms=worker.expires_extra_ms,
+                )
         except UNREACHABLE as error:
             if worker.burst:
                 raise
@@ -59,12 +62,34 @@ async def open_pool(worker: Worker) -> ArqRedis:
             await asyncio.sleep(backoff.next_s())
 
 
-async def close_pool(pool: ArqRedis) -> None:
+def _opening_s(settings: RedisSettings, answer_s: float) -> float:
+    """Return how long `create_pool` may take: to find the server, to connect, to hear of it, and that again."""
+    sentinels = len(settings.host) if settings.sentinel else 0
+    attempt_s = (1 + sentinels) * settings.conn_timeout + answer_s
+    return attempt_s + settings.conn_retries * (attempt_s + settings.conn_retry_delay)
+
+
+async def close_pool(pool: ArqRedis, within_s: float) -> None:
     """Close every connection of the pool, and those to the sentinels that know its server."""
-    await pool.aclose(close_connection_pool=True)
+    clients: list[Any] = [pool]
     if isinstance(pool.connection_pool, SentinelConnectionPool):
-        for sentinel in pool.connection_pool.sentinel_manager.sentinels:
-            await sentinel.aclose(close_connection_pool=True)
+        clients += pool.connection_pool.sentinel_manager.sentinels
+    for client in clients:
+        with _farewells_not_waited_for():
+            async with patience(within_s):
+                await client.aclose(close_connection_pool=True)
+
+
+async def drop_idle(pool: ConnectionPool, within_s: float) -> None:
+    """Close those connections of the pool that nobody uses."""
+    with _farewells_not_waited_for():
+        async with patience(within_s):
+            await pool.disconnect(inuse_connections=False)
+
+
+def _farewells_not_waited_for() -> suppress:
+    # TLS says goodbye and waits for an answer; a peer that is gone gives none. Our end is closed all the same.
+    return suppress(*UNREACHABLE)
 
 
 def thread_client(pool: ConnectionPool, timeout_s: float) -> redis.Redis:

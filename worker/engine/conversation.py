@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
-from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from worker.engine.scripts import script
 
 if TYPE_CHECKING:
@@ -61,18 +60,17 @@ class Conversation:
                 await connection.disconnect(nowait=True)
             await lender.release(connection)
 
-    async def renew(self) -> None:
-        """Connect anew, and all that rest in the pool too: what one connection met, others would meet one by one."""
+    def renew(self) -> None:
+        """Connect anew for the next call."""
         self._renew = True
-        await self._pool().disconnect(inuse_connections=False)
 
     async def _exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         connection = await self._ready()
-        with closed_connections_told():
-            # As a pipeline does, but packed by hiredis: a group of endings has a thousand arguments. If we are cut off
-            # in between, redis-py closes the connection: no answer is taken for another call's.
-            await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
-            answers = [await _answer(connection) for _ in commands]
+        # As a pipeline does, but packed by hiredis, for a group of endings has a thousand arguments; and sent once,
+        # whatever retries the pool was told to make, for a claim must not be made twice. If we are cut off in between,
+        # redis-py closes the connection: no answer is taken for another call's.
+        await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
+        answers = [await _answer(connection) for _ in commands]
         self._used_at = time.monotonic()
         return answers
 

@@ -15,12 +15,13 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.engine.claims import Cause, Why
+from worker.engine.claims import Cause, GiveBack, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from worker.engine.claims import Claim
     from worker.engine.worker import Worker
 
 logger = logging.getLogger("worker.engine")
@@ -122,11 +123,18 @@ class Drain:
         if tasks:
             # Runs wait for their endings to be recorded, and those for Redis: both limits apply.
             patience_s = STUBBORN_S + (FLUSH_S if worker.link.backlog else 0.0)
-            _, stubborn = await asyncio.wait(tasks, timeout=patience_s)
-            for job_id in [job_id for job_id, task in worker.tasks.items() if task in stubborn]:
-                logger.error("%s does not stop; it is left behind and will run elsewhere", job_id)
+            await asyncio.wait(tasks, timeout=patience_s)
+            self._leave_behind([claim for claim in worker.leases.held if claim.task is not None])
         await worker.link.flush(FLUSH_S)
         await asyncio.sleep(0)
+
+    def _leave_behind(self, stubborn: list[Claim]) -> None:
+        """Hand back jobs whose functions do not end: their leases would run out, as if a worker had died of them."""
+        worker = self._worker
+        for claim in stubborn:
+            logger.error("%s does not stop; it is left behind and will run elsewhere", claim.job_id)
+            worker.runs.drop(claim)
+            worker.link.settle(GiveBack(claim, tries=claim.tries - 1, why=Why.DRAIN))
 
 
 def _end_now(signum: int, frame: FrameType | None) -> None:

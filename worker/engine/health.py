@@ -11,8 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from noteflow.infrastructure.queue import keys
+from worker.engine.outage import is_outage
 from worker.engine.scripts import call_script
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Health:
             excuses.append(f"redis is away: {worker.outage.last_error}")
         if worker.outage.full:
             excuses.append("redis is out of memory")
+        if worker.link.refusal:
+            excuses.append(f"redis refuses a command: {worker.link.refusal}")
         if not worker.allow_pick_jobs:
             excuses.append("stopping")
         return excuses
@@ -82,13 +86,23 @@ class Health:
     def beat(self, client: Any) -> None:
         """Write the record; called from the lease thread, so that a blocked loop shows instead of hiding."""
         worker = self._worker
-        memory = client.info("memory")
-        worker.outage.measured(memory["used_memory"], memory.get("maxmemory", 0))
+        self._measure(client)
         now_ms = int(time.time() * 1000)
         life_ms = int(worker.options.beat_s * 3000)
         record = msgspec.json.encode(self.record())
         args = (worker.worker_id, record, life_ms, now_ms, now_ms - _STALE_S * 1000)
         call_script(client, "beat", [], args)
+
+    def _measure(self, client: Any) -> None:
+        outage = self._worker.outage
+        try:
+            memory = client.info("memory")
+        except ResponseError as error:  # a user without the right to ask it
+            if is_outage(error):
+                raise
+            outage.refused(error)
+            return
+        outage.measured(memory.get("used_memory", 0), memory.get("maxmemory", 0))
 
     async def retire(self) -> None:
         """Remove the record of a worker that stops."""

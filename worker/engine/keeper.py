@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from noteflow.infrastructure.queue import keys
+from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from worker.engine.worker import Worker
@@ -29,29 +30,35 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
     if now < worker.next_keeping_s:
         return 0
     worker.next_keeping_s = now + EVERY_S / 6
-    if not await worker.pool.set(keys.KEEPER, worker.worker_id, nx=True, ex=EVERY_S):
-        return 0
+    answer_s = worker.options.command_timeout_s
+    async with patience(answer_s):
+        if not await worker.pool.set(keys.KEEPER, worker.worker_id, nx=True, ex=EVERY_S):
+            return 0
     kept = 0
     for queue in worker.queues:
         old_ms = (now - OLD_S) * 1000
         kept += await _keep(worker, queue, "-inf", old_ms)
-        for number in await worker.pool.hvals(keys.SHELVES_PREFIX + queue):  # type: ignore[misc]
+        async with patience(answer_s):
+            shelves = await worker.pool.hvals(keys.SHELVES_PREFIX + queue)  # type: ignore[misc]
+        for number in shelves:
             shelf_ms = keys.SHELVES_FROM_MS + int(number) * keys.SHELF_WIDTH_MS
             kept += await _keep(worker, queue, shelf_ms, shelf_ms + old_ms)
         # Leases of jobs that nobody of ours has ended. Claims strike them too, but only when there is a backlog.
-        await worker.pool.zremrangebyscore(keys.LEASES_PREFIX + queue, "-inf", old_ms)
-        await _forget_holders(worker, queue)
+        async with patience(answer_s):
+            await worker.pool.zremrangebyscore(keys.LEASES_PREFIX + queue, "-inf", old_ms)
+        await _forget_holders(worker, queue, answer_s)
     if kept:
         logger.warning("%d jobs have waited for most of a day; their bodies no longer expire", kept)
     return kept
 
 
-async def _forget_holders(worker: Worker, queue: str) -> None:
+async def _forget_holders(worker: Worker, queue: str, answer_s: float) -> None:
     """Forget who held what nobody of ours has ended: a stock worker has, or has put it back."""
-    holders = await worker.pool.hkeys(keys.HOLDERS_PREFIX + queue)  # type: ignore[misc]
+    async with patience(answer_s):
+        holders = await worker.pool.hkeys(keys.HOLDERS_PREFIX + queue)  # type: ignore[misc]
     for start in range(0, len(holders), _PAGE):
         page = holders[start : start + _PAGE]
-        async with worker.pool.pipeline(transaction=False) as pipe:
+        async with patience(answer_s), worker.pool.pipeline(transaction=False) as pipe:
             for key in page:
                 pipe.zscore(queue, key)
                 pipe.zscore(keys.LEASES_PREFIX + queue, key)
@@ -59,19 +66,21 @@ async def _forget_holders(worker: Worker, queue: str) -> None:
         places = zip(page, found[::2], found[1::2], strict=True)
         ended = [key for key, score, lease in places if lease is None and (score is None or score == int(score))]
         if ended:
-            await worker.pool.hdel(keys.HOLDERS_PREFIX + queue, *ended)  # type: ignore[misc]
+            async with patience(answer_s):
+                await worker.pool.hdel(keys.HOLDERS_PREFIX + queue, *ended)  # type: ignore[misc]
         await asyncio.sleep(0)
 
 
 async def _keep(worker: Worker, queue: str, from_ms: float | str, before_ms: float) -> int:
     kept, start = 0, 0
     while True:
-        page = await worker.pool.zrangebyscore(queue, from_ms, before_ms, start=start, num=_PAGE)
-        if not page:
-            return kept
-        async with worker.pool.pipeline(transaction=False) as pipe:
-            for key in page:
-                pipe.persist(keys.JOB_PREFIX.encode() + key)
-            kept += sum(await pipe.execute())
+        async with patience(worker.options.command_timeout_s):
+            page = await worker.pool.zrangebyscore(queue, from_ms, before_ms, start=start, num=_PAGE)
+            if not page:
+                return kept
+            async with worker.pool.pipeline(transaction=False) as pipe:
+                for key in page:
+                    pipe.persist(keys.JOB_PREFIX.encode() + key)
+                kept += sum(await pipe.execute())
         start += len(page)
         await asyncio.sleep(0)

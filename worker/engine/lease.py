@@ -12,7 +12,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from worker.engine.outage import UNREACHABLE, Backoff, Outage
+from redis.exceptions import ResponseError
+
+from worker.engine.outage import UNREACHABLE, Backoff, Outage, is_outage
 from worker.engine.scripts import call_script
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("worker.engine")
 
 _CHUNK = 500
+
+
+def _elapsed_s() -> float:
+    """Return a time that also passes while the host sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class LeaseKeeper:
@@ -54,6 +61,7 @@ class LeaseKeeper:
         self._wake = threading.Event()
         self._stopping = False
         self._rounds = 0
+        self._renewed_at = _elapsed_s()
         self._thread: threading.Thread | None = None
 
     @property
@@ -65,6 +73,14 @@ class LeaseKeeper:
     def rounds(self) -> int:
         """Count the renewals that succeeded."""
         return self._rounds
+
+    @property
+    def overdue(self) -> bool:
+        """Tell whether leases may have run out that are still held: nobody could renew them, for it all stood still.
+
+        The process was stopped, or its host asleep, or one call kept the interpreter from every other thread.
+        """
+        return bool(self._held) and self._thread is not None and _elapsed_s() - self._renewed_at > self._lease_s * 0.8
 
     def hold(self, claim: Claim) -> None:
         """Renew the lease of `claim` from now on."""
@@ -78,6 +94,7 @@ class LeaseKeeper:
         """Start the thread, unless it runs."""
         if self._thread is None:
             self._stopping = False
+            self._renewed_at = _elapsed_s()
             self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
             self._thread.start()
 
@@ -128,7 +145,7 @@ class LeaseKeeper:
         return min(self._lease_s / 3, self._beat_s) if self._beat else self._lease_s / 3
 
     def _round(self, client: Any, call: int) -> None:
-        now = time.monotonic()
+        now, began = time.monotonic(), _elapsed_s()
         claims = []
         for claim in list(self._held.values()):
             if claim.deadline_s is not None and now > claim.deadline_s:
@@ -138,17 +155,25 @@ class LeaseKeeper:
                 claims.append(claim)
         for start in range(0, len(claims), _CHUNK):
             self._renew(client, claims[start : start + _CHUNK])
-        beats = self._beat is not None and (now >= self._next_beat or self._outage.lasts)
-        if self._beat is not None and beats:
-            self._next_beat = now + self._beat_s * 0.9  # before: who calls for one meanwhile wants another
-            try:
-                self._beat(client)
-            except BaseException:
-                self._next_beat = 0.0
-                raise
-        if claims or beats:
+        self._renewed_at = began
+        if self._beat_if_due(client, now) or claims:
             self._outage.answered(call)
         self._rounds += 1
+
+    def _beat_if_due(self, client: Any, now: float) -> bool:
+        """Write the worker's record, if it is time; tell whether the server has taken it."""
+        if self._beat is None or not (now >= self._next_beat or self._outage.lasts):
+            return False
+        self._next_beat = now + self._beat_s * 0.9  # before: who calls for one meanwhile wants another
+        try:
+            self._beat(client)
+        except BaseException as error:
+            if isinstance(error, ResponseError) and not is_outage(error):
+                self._outage.refused(error)  # which is no reason not to keep leases
+                return False
+            self._next_beat = 0.0
+            raise
+        return True
 
     def _renew(self, client: Any, claims: list[Claim]) -> None:
         args: list[Any] = [int(self._lease_s * 1000)]

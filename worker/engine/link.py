@@ -15,8 +15,10 @@ from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Settlement, Status
+from worker.engine.connections import drop_idle
 from worker.engine.conversation import Conversation
-from worker.engine.outage import UNREACHABLE, Backoff, Outage, leads_elsewhere
+from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
+from worker.engine.patience import patience
 from worker.engine.scripts import run_script
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ logger = logging.getLogger("worker.engine")
 class Link:
     """Carry settlements and claims; one call at a time is under way, and nobody waits for a timer.
 
-    `pool` returns the client in use, `evicted` is told which dead letters had to make room.
+    `pool` returns the client in use. `refusal` is what the server said to the last call, if it refused it.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Link:
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
         self._turns = 0
+        self.refusal = ""
 
     @property
     def turns(self) -> int:
@@ -84,7 +87,13 @@ class Link:
             await asyncio.wait([self._asked.batch])
         self._asked = asked
         self._start()
-        return await asked.batch
+        try:
+            return await asked.batch
+        except asyncio.CancelledError:
+            if self._asked is asked:
+                self._asked = None
+            self._asking.abandon(asked)
+            raise
 
     async def flush(self, within_s: float) -> None:
         """Wait until every ending is recorded, at most `within_s`; then give up on the rest, whose leases will end."""
@@ -102,12 +111,13 @@ class Link:
         try:
             await self._recover_all()  # whoever asked was stopped before the answer came
         except UNREACHABLE as error:
-            logger.warning("a claim was cut off; what it took runs when its lease ends: %s", error)
+            logger.warning("a claim was cut off; what it took runs when its lease ends: %s", in_words(error))
         await self._conversation.end()
 
     async def connect_anew(self) -> None:
         """Trust no connection from before: what one met, others would meet too, each after a time-out of its own."""
-        await self._conversation.renew()
+        self._conversation.renew()
+        await drop_idle(self._pool().connection_pool, self._options.command_timeout_s)
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
@@ -129,6 +139,9 @@ class Link:
                 self._waiting.put_back(group)
                 if leads_elsewhere(error):
                     await self.connect_anew()
+                elif not is_outage(error) and len(group) > 1:
+                    await self._isolate(self._waiting.next_group())
+                self.refusal = "" if is_outage(error) else in_words(error)
                 if self._waiting:
                     await asyncio.sleep(backoff.next_s())
             except Exception:
@@ -140,22 +153,31 @@ class Link:
 
     async def _isolate(self, group: list[Settlement]) -> None:
         """Record what can be recorded; one ending that cannot be written must not hold up the others."""
-        for settlement in group:
+        for number, settlement in enumerate(group):
+            call = self._outage.begin()
             try:
-                await self._turn([settlement], None, self._outage.begin())
-            except UNREACHABLE:
-                self._waiting.put_back([settlement])
+                await self._turn([settlement], None, call)
+            except UNREACHABLE as error:
+                self._outage.failed(error, call)
+                if is_outage(error):
+                    self._waiting.put_back(group[number:])
+                    return
+                self._waiting.append(settlement)
             except Exception:
                 logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
                 settlement.settle(Status.UNSENT)
 
     async def _turn(self, group: list[Settlement], asked: Asked | None, number: int) -> None:
-        calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
+        try:
+            calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
+        except Exception:
+            self._asked = asked  # nothing was sent: it goes with the next call
+            raise
         if asked is not None:
             calls.append(self._asking.call(asked))
         self._turns += 1
         try:
-            async with asyncio.timeout(self._options.command_timeout_s):
+            async with patience(self._options.command_timeout_s):
                 answers = await self._conversation.call([call.command for call in calls])
         except BaseException as error:
             if asked is not None:
@@ -175,11 +197,12 @@ class Link:
                 self._asking.accept(asked, answer)
         if failure is not None:
             raise failure
+        self.refusal = ""
         self._outage.answered(number)
 
     async def _recover_all(self) -> None:
         for token in self._asking.unanswered[:]:
-            async with asyncio.timeout(self._options.command_timeout_s):
+            async with patience(self._options.command_timeout_s):
                 recovered = await run_script(self._pool(), "recover", self._queues, self._asking.recovery(token))
             self._asking.unanswered.remove(token)
             if recovered:

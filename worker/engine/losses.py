@@ -6,7 +6,6 @@ job next can still read there who had it before. Costs nothing unless a worker h
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from dataclasses import replace
@@ -16,6 +15,7 @@ import msgspec
 
 from noteflow.infrastructure.queue import keys
 from worker.engine.outage import UNREACHABLE
+from worker.engine.patience import patience
 from worker.engine.verdicts import AttemptError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def note_lost_with(worker: Worker, claim: Claim) -> None:
     In Redis, where its dead letter would find them, and in the claim.
     """
     try:
-        async with asyncio.timeout(worker.options.command_timeout_s):
+        async with patience(worker.options.command_timeout_s):
             records = await _records(worker.pool, but_for=worker.worker_id)
             now_s = time.time()
             loss = loss_of(claim.job_id, worker.queues[claim.queue - 1], records, now_s)

@@ -40,6 +40,11 @@ def is_outage(error: BaseException) -> bool:
     return (in_script[1] if in_script else str(error)).startswith(_PASSING)
 
 
+def in_words(error: BaseException) -> str:
+    """Return what an error of Redis is and says, in one short line."""
+    return f"{type(error).__name__}: {error}"[:300]
+
+
 def leads_elsewhere(error: BaseException) -> bool:
     """Tell whether a new connection may find another server: this one is lost, or follows another by now."""
     if isinstance(error, ReadOnlyError) or not isinstance(error, ResponseError):
@@ -79,14 +84,10 @@ class Outage:
 
     def failed(self, error: BaseException, call: int) -> None:
         """Report an error of the connection or the server."""
-        told = f"{type(error).__name__}: {error}"[:300]
         if not is_outage(error):
-            if told not in self._refusals and len(self._refusals) < _REFUSALS_TOLD:
-                self._refusals.add(told)
-                logger.error("redis refuses a command: %s", told)
-            self.last_error = told
+            self.refused(error)
             return
-        self.last_error = told
+        told = self.last_error = in_words(error)
         with self._telling:
             self._last_failed = max(self._last_failed, call)
             if self.since is not None:
@@ -97,6 +98,13 @@ class Outage:
             self.since = time.monotonic()
             self.count += 1
             logger.warning("redis is away, holding on to results and waiting: %s", told)
+
+    def refused(self, error: BaseException) -> None:
+        """Report that the server, which is not away, refused a command; each refusal is told once in an outage."""
+        told = self.last_error = in_words(error)
+        if told not in self._refusals and len(self._refusals) < _REFUSALS_TOLD:
+            self._refusals.add(told)
+            logger.error("redis refuses a command: %s", told)
 
     def answered(self, call: int) -> None:
         """Report that a write succeeded."""

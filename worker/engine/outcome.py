@@ -26,6 +26,9 @@ logger = logging.getLogger("worker.engine")
 def conclude(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement | None, Outcome]:
     """Return how the job ends; no settlement if its lease is lost, for then it is somebody else's job."""
     error, claim = attempt.error, job.claim
+    # Taken off whatever the job has made of it: its next run is not meant.
+    aborting = claim.job_id in worker.aborting_tasks
+    worker.aborting_tasks.discard(claim.job_id)
     if error is None:
         return _completed(worker, job, attempt), Outcome.COMPLETE
     cancelled = isinstance(error, asyncio.CancelledError)
@@ -35,9 +38,8 @@ def conclude(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement | N
         return None, Outcome.LOST
     if worker.retry_jobs and isinstance(error, Retry):
         return _retried(worker, job, attempt, error)
-    if cancelled and claim.job_id in worker.aborting_tasks:
+    if cancelled and aborting:
         arq_log.info("%6.2fs ⊘ %s aborted", attempt.duration_s, job.ref)
-        worker.aborting_tasks.discard(claim.job_id)
         worker.jobs_failed += 1
         return Finish(claim, **_result(worker, job, attempt, error, success=False)), Outcome.ABORTED
     if isinstance(error, HandBack):

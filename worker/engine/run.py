@@ -105,7 +105,8 @@ async def _attempt(worker: Worker, job: Job) -> Attempt:
         if timer is not None:
             timer.cancel()
         claim.task = claim.deadline_s = None
-        worker.job_tasks.pop(claim.job_id, None)
+        if worker.job_tasks.get(claim.job_id) is task:  # not of a later run, if this one has long lost its lease
+            del worker.job_tasks[claim.job_id]
         while task.cancelling():  # that was the job's; the hooks begin as if nobody had been cancelled
             task.uncancel()
         attempt.finished_ms = timestamp_ms()
@@ -166,7 +167,7 @@ async def _settle(worker: Worker, settlement: Settlement, outcome: Outcome) -> O
 async def _hook(hook: Any, ctx: dict[Any, Any], ref: str) -> None:
     try:
         await hook(ctx)
-    except (Exception, asyncio.CancelledError):
+    except (Exception, asyncio.CancelledError, SystemExit):
         logger.exception("%s raised after %s had run", getattr(hook, "__qualname__", hook), ref)
 
 

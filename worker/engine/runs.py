@@ -105,6 +105,7 @@ class Runs:
     def _lose(self, claim: Claim) -> None:
         if claim.in_line:
             self._worker.line.lose(claim)
-        elif claim.cause is None and claim.task is not None:
-            claim.cause = Cause.LOST
-            claim.task.cancel()
+        elif claim.cause is None:
+            claim.cause = Cause.LOST  # also for a run that has not begun: then it does not
+            if claim.task is not None:
+                claim.task.cancel()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker.engine.keeper import keep_bodies
 from worker.engine.outage import UNREACHABLE, Backoff
+from worker.engine.patience import patience
 from worker.engine.remaining import remaining
 from worker.engine.wake import Watcher
 
@@ -47,8 +48,9 @@ async def burst(worker: Worker) -> None:
 
 async def _nothing_remains(worker: Worker) -> bool:
     for queue in worker.queues:
-        if (await remaining(worker.pool, queue)).runnable:
-            return False
+        async with patience(worker.options.command_timeout_s):
+            if (await remaining(worker.pool, queue)).runnable:
+                return False
     return True
 
 
@@ -152,18 +154,31 @@ async def _outlast(worker: Worker) -> None:
     await asyncio.sleep(random.uniform(0.6, 0.9) if long else random.uniform(0.0, 0.05))  # noqa: S311 - jitter
 
 
+async def own_leases_kept(worker: Worker) -> None:
+    """Return at once, unless this worker stood still: then when it has taken back leases that have run out.
+
+    Else it would claim its own running jobs, and count itself among the dead.
+    """
+    while worker.leases.overdue and not (worker.burst and worker.outage.lasts):
+        worker.leases.renew_soon()
+        await asyncio.sleep(0.02)
+
+
 async def _beat(worker: Worker) -> None:
     """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
-    pause_s = max(worker.poll_delay_s, 0.5)
+    pause_s, answer_s = max(worker.poll_delay_s, 0.5), worker.options.command_timeout_s
     while True:
         call = worker.outage.begin()
         try:
             if worker.allow_abort_jobs:
-                await worker._cancel_aborted_jobs()
-            await worker.heart_beat()
+                async with patience(answer_s):
+                    await worker._cancel_aborted_jobs()
+            async with patience(answer_s * (1 + len(worker.cron_jobs))):
+                await worker.heart_beat()
             await keep_bodies(worker)
         except UNREACHABLE as error:
             worker.outage.failed(error, call)
+            worker.leases.renew_soon()  # it says whether Redis is away, or only this connection was lost
         except Exception:
             logger.exception("the worker's beat failed")
         await asyncio.sleep(pause_s)

@@ -19,6 +19,7 @@ import hiredis
 from redis.exceptions import ResponseError
 
 from worker.engine.outage import UNREACHABLE, Backoff, leads_elsewhere
+from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -110,7 +111,7 @@ class Watcher:
                 await connection.disconnect(nowait=True)
 
     async def _track(self, connection: AbstractConnection) -> bool:
-        async with asyncio.timeout(self._patience_s):
+        async with patience(self._patience_s):
             await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_command("CLIENT", "TRACKING", "ON")
             try:
@@ -127,7 +128,7 @@ class Watcher:
             if self._outages() != outages:
                 self._due()
                 return
-            async with asyncio.timeout(self._patience_s):
+            async with patience(self._patience_s):
                 wait_s = await self._arm(connection)
             if wait_s <= 0 and not self._in_vain:
                 self._call()

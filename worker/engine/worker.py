@@ -25,9 +25,10 @@ from worker.engine.lease import LeaseKeeper
 from worker.engine.line import Line
 from worker.engine.link import Link
 from worker.engine.options import Options
-from worker.engine.outage import UNREACHABLE, Outage
+from worker.engine.outage import UNREACHABLE, Outage, in_words
+from worker.engine.patience import patience
 from worker.engine.runs import Runs
-from worker.engine.serve import burst, reserves, serve
+from worker.engine.serve import burst, own_leases_kept, reserves, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -111,6 +112,7 @@ class Worker(arq.worker.Worker):
 
     async def claim(self, limit: int, ids: list[bytes] | None = None) -> Batch:
         """Claim up to `limit` due jobs and start them; raise what the connection raises."""
+        await own_leases_kept(self)
         began = time.monotonic()
         batch = await self.link.claim(
             limit,
@@ -135,7 +137,8 @@ class Worker(arq.worker.Worker):
         arq_log.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         call = self.outage.begin()
         try:
-            await log_redis_info(self.pool, arq_log.info)
+            async with patience(self.options.command_timeout_s):
+                await log_redis_info(self.pool, arq_log.info)
         except UNREACHABLE as error:
             if self.burst:
                 raise
@@ -208,16 +211,17 @@ class Worker(arq.worker.Worker):
         await self._drain.settle()
         await asyncio.to_thread(self.leases.stop)
         try:
-            await self.health.retire()
-            await delete_line_if_last(self)
+            async with patience(self.options.command_timeout_s):
+                await self.health.retire()
+                await delete_line_if_last(self)
         except UNREACHABLE as error:
-            logger.warning("the worker's record could not be removed, it will expire: %s", error)
+            logger.warning("the worker's record could not be removed, it will expire: %s", in_words(error))
         try:
             if self.on_shutdown:
                 await self.on_shutdown(self.ctx)
         finally:
             pool, self._pool = self.pool, None
-            await close_pool(pool)
+            await close_pool(pool, self.options.command_timeout_s)
             self._drain.end()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from contextlib import suppress
 
@@ -72,10 +73,13 @@ async def test_a_job_that_does_not_stop_is_left_behind(
     [task] = worker.tasks.values()
     worker.handle_sig(signal.SIGTERM)
     await asyncio.wait_for(worker.close(), 5)
-    assert await redis.zscore(QUEUE, "j") is not None
+    score = await redis.zscore(QUEUE, "j")
+    assert score == math.floor(score or 0.5), "its lease is left to run out, which counts as a death"
+    assert await redis.exists("arq:in-progress:j", "arq:retry:j") == 0
     go_on.set()
     with suppress(asyncio.CancelledError):
         await task
+    assert await redis.zscore(QUEUE, "j") == score
 
 
 async def test_endings_are_flushed_before_a_worker_closes(redis: ArqRedis, make_worker: MakeWorker) -> None:

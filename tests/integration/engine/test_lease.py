@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
@@ -216,3 +217,54 @@ async def test_the_lease_thread_survives_faults(
     monkeypatch.setattr(worker.leases, "_beat", fail_twice)
     async with serving(worker):
         await eventually(lambda: worker.leases.rounds > 0)
+
+
+async def test_a_run_that_was_lost_before_it_began_does_not_begin(redis: ArqRedis, make_worker: MakeWorker) -> None:
+    async def never(ctx: Ctx) -> None:
+        raise AssertionError("it must not start")
+
+    await put(redis, "j", "never")
+    await redis.zadd(QUEUE, {"j": 0.5})  # parked: its worker died, and it is first looked up with whom it was lost
+    worker = make_worker([func(never, name="never")], burst=False)
+    await worker.claim(1)
+    [claim] = worker.leases.held
+    worker.runs.lost_elsewhere(claim)
+    await asyncio.wait(worker.tasks.values())
+    assert (worker.jobs_complete, worker.jobs_failed) == (0, 0)
+    assert await redis.exists("arq:job:j")
+
+
+async def test_a_worker_that_stood_still_for_longer_than_its_lease_renews_before_it_claims(
+    redis: ArqRedis, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving, go_on = threading.Event(), asyncio.Event()
+    moving.set()
+    ran: list[str] = []
+
+    async def slow(ctx: Ctx) -> None:
+        ran.append(ctx["job_id"])
+        await go_on.wait()
+
+    await put(redis, "j", "slow")
+    worker = make_worker([func(slow, name="slow")], burst=False, options=SHORT)
+    renew = worker.leases._round
+
+    def renew_when_it_moves(client: Any, call: int) -> None:
+        moving.wait()  # as a thread does of a process that was stopped, or whose interpreter was held by one call
+        renew(client, call)
+
+    monkeypatch.setattr(worker.leases, "_round", renew_when_it_moves)
+    async with serving(worker):
+        await eventually(lambda: ran == ["j"])
+        moving.clear()
+        await eventually(lambda: _expired(redis))
+        await eventually(lambda: worker.leases.overdue)
+        await put(redis, "k", "slow")
+        worker.wanted.set()
+        await asyncio.sleep(0.1)
+        moving.set()
+        await eventually(lambda: len(ran) == 2)
+        assert ran == ["j", "k"]
+        go_on.set()
+        await eventually(lambda: worker.jobs_complete == 2)
+    assert await redis.keys("arq:crashes:*") == []

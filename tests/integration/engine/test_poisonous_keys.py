@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from arq import Retry
 from arq.connections import ArqRedis
 from arq.worker import func
 
@@ -68,3 +70,37 @@ async def test_a_lease_without_an_end_blocks_nobody(redis: ArqRedis, make_worker
     worker = make_worker([fine])
     await worker.main()
     assert worker.jobs_complete == 1
+
+
+async def test_a_queue_that_becomes_another_type_holds_up_no_ending_of_the_others(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    go_on = asyncio.Event()
+
+    async def hold(ctx: Ctx) -> None:
+        await go_on.wait()
+
+    async def again(ctx: Ctx) -> None:
+        await go_on.wait()
+        raise Retry
+
+    await put(redis, "lower", "hold", queue="low")
+    await put(redis, "returns", "again", queue="low")
+    await put(redis, "upper", "hold")
+    options = Options(more_queues=("low",), lease_s=0.6)
+    worker = make_worker([fine, func(hold, name="hold"), func(again, name="again")], burst=False, options=options)
+    async with serving(worker):
+        await eventually(lambda: worker.job_counter == 3)
+        await redis.set("low", "x")
+        rounds = worker.leases.rounds
+        await eventually(lambda: worker.leases.rounds > rounds + 4)  # longer than a lease
+        go_on.set()
+        for job_id in ("lower", "upper"):
+            await eventually(lambda job_id=job_id: redis.exists(f"arq:result:{job_id}"))  # type: ignore[misc]
+        await put(redis, "next", "fine")
+        await eventually(lambda: redis.exists("arq:result:next"))
+        # What is to go back into the queue that is none waits for its repair.
+        await eventually(lambda: any("WRONGTYPE" in excuse for excuse in worker.health.excuses))
+        await redis.delete("low")
+        await eventually(lambda: redis.zscore("low", "returns"))
+        await eventually(lambda: worker.health.excuses == [])

@@ -79,11 +79,14 @@ async def test_whatever_a_job_returns_the_worker_goes_on(redis: ArqRedis, make_w
         await eventually(lambda: worker.jobs_complete == 2)
 
 
+@pytest.mark.parametrize("error", [ValueError("hook"), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("hook", ["on_job_start", "on_job_end", "after_job_end"])
-async def test_a_hook_that_raises_ends_at_most_its_job(redis: ArqRedis, make_worker: MakeWorker, hook: str) -> None:
+async def test_a_hook_that_raises_ends_at_most_its_job(
+    redis: ArqRedis, make_worker: MakeWorker, hook: str, error: BaseException
+) -> None:
     async def raise_for_bad(ctx: Ctx) -> None:
         if ctx["job_id"] == "bad":
-            raise ValueError("hook")
+            raise error
 
     await put(redis, "bad", "fine")
     hooks: Any = {hook: raise_for_bad}

@@ -59,7 +59,7 @@ if remove then
   elseif life > 0 then
     redis.call('SET', 'arq:result:' .. id, result, 'PX', life)
   end
-  redis.call('ZREM', queue, id)
+  redis.pcall('ZREM', queue, id)
   let_go(queue, id)
   redis.pcall('ZREM', 'arq:abort', id)
 end

@@ -67,7 +67,7 @@ for n, answer in ipairs(answers) do
 end
 local any_abort = redis.call('EXISTS', 'arq:abort') == 1
 for number, ids in pairs(leaving) do
-  redis.call('ZREM', KEYS[number], unpack(ids))
+  redis.pcall('ZREM', KEYS[number], unpack(ids))
   let_go(KEYS[number], unpack(ids))
   if any_abort then
     redis.pcall('ZREM', 'arq:abort', unpack(ids))

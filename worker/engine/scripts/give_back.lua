@@ -37,6 +37,15 @@ local function grace_over(id, grace)
   return type(since) ~= 'string' or now - tonumber(since) >= tonumber(grace)
 end
 
+-- A queue that is none any more refuses now, before the lease is given up for it.
+local looked_at = {}
+for i = 1, #ARGV, 11 do
+  if not looked_at[ARGV[i]] then
+    redis.call('ZCARD', KEYS[tonumber(ARGV[i])])
+    looked_at[ARGV[i]] = true
+  end
+end
+
 for i = 1, #ARGV, 11 do
   local queue, id, token, tries = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local delay, score, failures, grace = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]

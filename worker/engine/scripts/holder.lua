@@ -9,7 +9,10 @@
 -- Whether a job without a lease still waits for its claim to be ended, and no other was made since. The half in its score
 -- says the first. Without a holder (an older worker made the claim, or the key is of another type) it must do for both.
 local function nobody_has_claimed_since(queue, id, token)
-  local score = redis.call('ZSCORE', queue, id)
+  local score = redis.pcall('ZSCORE', queue, id)
+  if type(score) == 'table' then
+    return true -- the queue is no queue any more, out of which nobody can have claimed
+  end
   if not score or tonumber(score) == math.floor(tonumber(score)) then
     return false
   end

@@ -2,17 +2,17 @@
 --
 -- KEYS   the queues
 -- ARGV   the claim's token, lease ms
+-- reads  arq:leases:<queue>, since thousands of others may be due within a lease
 -- writes the queues; deletes arq:in-progress:<id>, its entries in arq:leases:<queue> and arq:holders:<queue>
 -- include holder
 --
 -- returns how many were handed back
-local SCAN_LIMIT = 20000
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local count = 0
 
 for _, queue in ipairs(KEYS) do
-  local parked = redis.pcall('ZRANGEBYSCORE', queue, now, now + tonumber(ARGV[2]) + 1000, 'LIMIT', 0, SCAN_LIMIT)
+  local parked = redis.pcall('ZRANGEBYSCORE', 'arq:leases:' .. queue, now, now + tonumber(ARGV[2]) + 1000)
   if not parked.err then
     for _, id in ipairs(parked) do
       local lease = 'arq:in-progress:' .. id

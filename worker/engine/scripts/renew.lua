@@ -38,7 +38,7 @@ for i = 2, #ARGV, 3 do
 end
 
 for number, park in pairs(parking) do
-  redis.call('ZADD', KEYS[number], 'XX', unpack(park))
+  redis.pcall('ZADD', KEYS[number], 'XX', unpack(park))
   redis.pcall('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
 end
 return lost
