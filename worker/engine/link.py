@@ -20,6 +20,7 @@ from worker.engine.outage import UNREACHABLE, Backoff, Outage, leads_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
     from worker.engine.claims import Batch
     from worker.engine.options import Options
@@ -30,7 +31,7 @@ logger = logging.getLogger("worker.engine")
 class Link:
     """Carry settlements and claims; one call at a time is under way, and nobody waits for a timer.
 
-    `pool` returns the client in use, `evicted` is told which dead letters had to make room.
+    `pool` returns the client in use, `context` the one to work in.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Link:
         worker_id: str,
         options: Options,
         outage: Outage,
+        context: Callable[[], Context],
     ) -> None:
         self._pool = pool
+        self._context = context
         self._queues = tuple(queues)
         self._worker_id = worker_id
         self._options = options
@@ -108,7 +111,8 @@ class Link:
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
-            self._pump = asyncio.get_running_loop().create_task(self._talk())
+            # What it logs is not about the job whose ending comes first.
+            self._pump = asyncio.get_running_loop().create_task(self._talk(), context=self._context().copy())
 
     async def _talk(self) -> None:
         backoff = Backoff()
