@@ -52,7 +52,7 @@ class Drain:
         def first(received: int, frame: FrameType | None) -> None:
             self.deafen()
             try:
-                loop.call_soon_threadsafe(handler, signum)
+                loop.call_soon_threadsafe(handler, signum, context=self._worker.context)  # not that of a running job
             except RuntimeError:  # the loop is closed and nobody closed the worker: not our signal any more
                 signal.raise_signal(received)
                 return

@@ -23,6 +23,7 @@ from worker.engine.scripts import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
     from worker.engine.claims import Batch
     from worker.engine.options import Options
@@ -33,7 +34,8 @@ logger = logging.getLogger("worker.engine")
 class Link:
     """Carry settlements and claims; one call at a time is under way, and nobody waits for a timer.
 
-    `pool` returns the client in use. `refusal` is what the server said to the last call, if it refused it.
+    `pool` returns the client in use, `context` the one to work in. `refusal` is what the server said to the last call,
+    if it refused it.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class Link:
         worker_id: str,
         options: Options,
         outage: Outage,
+        context: Callable[[], Context],
     ) -> None:
         self._pool = pool
+        self._context = context
         self._queues = tuple(queues)
         self._worker_id = worker_id
         self._options = options
@@ -121,7 +125,8 @@ class Link:
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
-            self._pump = asyncio.get_running_loop().create_task(self._talk())
+            # What it logs is not about the job whose ending comes first.
+            self._pump = asyncio.get_running_loop().create_task(self._talk(), context=self._context().copy())
 
     async def _talk(self) -> None:
         backoff = Backoff()

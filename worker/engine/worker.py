@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import pickle
 import signal
@@ -75,6 +76,7 @@ class Worker(arq.worker.Worker):
         self.options = options or Options()
         check_arguments(named, self.options, arguments)
         self._drain = Drain(self)
+        self.context = contextvars.copy_context()
         super().__init__(named, **arguments)
         self.queues = (self.queue_name, *self.options.more_queues)
         self.worker_id = new_worker_id()
@@ -84,7 +86,9 @@ class Worker(arq.worker.Worker):
         self.outage = Outage()
         self.wanted = asyncio.Event()
         self.waits = False
-        self.link = Link(lambda: self.pool, self.queues, self.worker_id, self.options, self.outage)
+        self.link = Link(
+            lambda: self.pool, self.queues, self.worker_id, self.options, self.outage, lambda: self.context
+        )
         self.health = Health(self)
         self.runs = Runs(self)
         self.line = Line(self)
@@ -146,6 +150,7 @@ class Worker(arq.worker.Worker):
         self.ctx["redis"] = self.pool
         if self.on_startup:
             await self.on_startup(self.ctx)
+        self.context = contextvars.copy_context()
         if self.burst:
             await burst(self)
         else:

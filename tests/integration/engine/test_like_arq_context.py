@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,6 +65,23 @@ async def test_what_one_job_puts_into_its_context_no_other_finds(either: MakeEit
     await either([func(put, name="put")], ctx={"shared": shared}, max_jobs=1).main()
     assert found == [None, None]
     assert sorted(shared) == ["a", "b"]
+
+
+async def test_what_one_job_puts_into_a_context_variable_no_other_finds(either: MakeEither, redis: ArqRedis) -> None:
+    of_the_worker, of_the_job = ContextVar("worker", default=""), ContextVar("job", default="")
+    found: list[tuple[str, str]] = []
+
+    async def begin(ctx: Ctx) -> None:
+        of_the_worker.set("begun")
+
+    async def put(ctx: Ctx) -> None:
+        found.append((of_the_worker.get(), of_the_job.get()))
+        of_the_job.set(ctx["job_id"])
+
+    for _ in range(5):
+        await must_enqueue(redis, "put")
+    await either([func(put, name="put")], on_startup=begin, max_jobs=1).main()
+    assert found == [("begun", "")] * 5
 
 
 async def test_the_context_of_a_later_try_tells_which_it_is(either: MakeEither, redis: ArqRedis) -> None:

@@ -69,7 +69,7 @@ def test_an_option_that_cannot_be_is_refused_by_its_name(knobs: dict[str, Any], 
         ({"max_job": 3}, "Worker.__init__() got an unexpected keyword argument 'max_job'"),
     ],
 )
-def test_an_argument_that_cannot_be_is_refused_by_its_name(arguments: dict[str, Any], said: str) -> None:
+async def test_an_argument_that_cannot_be_is_refused_by_its_name(arguments: dict[str, Any], said: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises((TypeError, ValueError)) as refusal:
         make(**{"handle_signals": True, **arguments})
@@ -91,7 +91,7 @@ def test_an_argument_that_cannot_be_is_refused_by_its_name(arguments: dict[str, 
         ({"month": 2, "day": {30, 31}}, "no month 2 has a day {30, 31}"),
     ],
 )
-def test_a_cron_job_that_would_never_come_due_is_refused(times: dict[str, Any], said: str) -> None:
+async def test_a_cron_job_that_would_never_come_due_is_refused(times: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError) as refusal:
         make(cron_jobs=[cron(work, **times)])
     assert str(refusal.value) == f"cron job cron:work: {said}"
@@ -101,11 +101,11 @@ def test_a_cron_job_that_would_never_come_due_is_refused(times: dict[str, Any], 
     "times",
     [{}, {"month": 2, "day": 29}, {"weekday": "Sun"}, {"hour": {0, 23}, "minute": {0, 60}}, {"microsecond": None}],
 )
-def test_a_cron_job_that_comes_due_is_taken(times: dict[str, Any]) -> None:
+async def test_a_cron_job_that_comes_due_is_taken(times: dict[str, Any]) -> None:
     assert make(cron_jobs=[cron(work, **times)]).cron_jobs
 
 
-def test_a_function_that_hides_another_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_function_that_hides_another_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     make(arq.worker.func(work, name="w"), work, work)
     assert caplog.messages == []
     make(arq.worker.func(work, name="w"), arq.worker.func(other, name="w"))

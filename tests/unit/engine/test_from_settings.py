@@ -47,17 +47,17 @@ def create(request: pytest.FixtureRequest) -> Create:
 
 
 @pytest.mark.parametrize("settings", [Settings, dict(vars(Settings))], ids=["class", "dictionary"])
-def test_a_worker_has_the_attributes_of_its_settings(create: Create, settings: Any) -> None:
+async def test_a_worker_has_the_attributes_of_its_settings(create: Create, settings: Any) -> None:
     worker = create(settings)
     assert (list(worker.functions), worker.on_startup, worker.max_jobs) == (["work"], begin, 7)
 
 
-def test_what_is_said_beside_the_settings_comes_before_them(create: Create) -> None:
+async def test_what_is_said_beside_the_settings_comes_before_them(create: Create) -> None:
     worker = create(Settings, burst=True, max_jobs=3)
     assert (worker.burst, worker.max_jobs) == (True, 3)
 
 
-def test_attributes_are_inherited_and_options_are_one_of_them() -> None:
+async def test_attributes_are_inherited_and_options_are_one_of_them() -> None:
     worker = create_worker(Heirs)
     assert isinstance(worker, Worker)
     assert (worker.queue_name, worker.max_jobs, worker.options.lease_s) == ("arq:heirs", 7, 30)
