@@ -14,7 +14,7 @@ from noteflow.domain.commands import ChangeMeetingState
 from noteflow.domain.errors import QueueUnavailable
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.queue.client import JobClient
-from worker.engine.connections import call_scripts
+from worker.engine.conversation import Conversation
 from worker.engine.outage import UNREACHABLE
 
 if TYPE_CHECKING:
@@ -49,10 +49,8 @@ every_loop = pytest.mark.parametrize("loop", ["uvloop", "asyncio"] if uvloop els
 def test_a_worker_takes_it_for_an_outage(redis_url: str, commands: list[tuple[str]], loop: str) -> None:
     async def scenario() -> None:
         pool = ClosesUnderOurHands.from_url(redis_url)
-        redis: Any = Redis(connection_pool=pool)
         with pytest.raises(UNREACHABLE):
-            await call_scripts(redis, list(commands), ())
-        await redis.aclose()
+            await Conversation(lambda: pool, ()).call(commands)
         await pool.disconnect()
 
     run_on(loop, scenario)

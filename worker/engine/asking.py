@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from worker.engine import wire
-from worker.engine.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +93,6 @@ class Asking:
         if answered:
             self.unanswered.append(asked.request.token)
 
-    def recovery(self, token: str) -> tuple[Any, ...]:
-        """Return the command that hands back what an unanswered claim took."""
-        return script("recover").call(self._queues, (token, int(self._options.lease_s * 1000)))
+    def recovery(self, token: str) -> tuple[str, int]:
+        """Return what the script must know that hands back what an unanswered claim took."""
+        return token, int(self._options.lease_s * 1000)

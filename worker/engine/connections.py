@@ -7,22 +7,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import hiredis
 import redis
 from arq.connections import RedisSettings, create_pool
 from redis.asyncio import SSLConnection as AsyncSSLConnection
 from redis.asyncio import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.exceptions import NoScriptError, ResponseError
 from redis.sentinel import Sentinel
 
 from worker.engine.outage import UNREACHABLE, Backoff
 from worker.engine.patience import patience
-from worker.engine.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from arq.connections import ArqRedis
     from redis.asyncio import ConnectionPool
     from redis.asyncio.connection import AbstractConnection
@@ -95,44 +90,6 @@ async def drop_idle(pool: ConnectionPool, within_s: float) -> None:
 def _farewells_not_waited_for() -> suppress:
     # TLS says goodbye and waits for an answer; a peer that is gone gives none. Our end is closed all the same.
     return suppress(*UNREACHABLE)
-
-
-async def call_scripts(pool: Any, commands: list[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
-    """Run script calls in one go, teaching a server that does not know them those of `names`.
-
-    Returns their answers in order, an error of the server among them as a value.
-    """
-    answers = await converse(pool.connection_pool, commands)
-    unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if unknown:
-        for name in names:
-            await pool.script_load(script(name).text)
-        # Only these: a claim that was answered must not be made twice.
-        again = await converse(pool.connection_pool, [commands[i] for i in unknown])
-        for i, answer in zip(unknown, again, strict=True):
-            answers[i] = answer
-    return answers
-
-
-async def converse(pool: ConnectionPool, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Send commands in one go and return their answers in order, an error of the server among them as a value.
-
-    As a pipeline does, but packed by hiredis, for a group of endings has a thousand arguments; and sent once, whatever
-    retries the pool was told to make: a claim must not be made twice.
-    """
-    connection = await pool.get_connection()
-    try:
-        await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
-        return [await _answer(connection) for _ in commands]
-    finally:
-        await pool.release(connection)
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
 
 
 def thread_client(pool: ConnectionPool, timeout_s: float) -> redis.Redis:

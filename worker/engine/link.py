@@ -15,9 +15,10 @@ from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Settlement, Status
-from worker.engine.connections import call_scripts, drop_idle
+from worker.engine.conversation import Conversation
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
 from worker.engine.patience import patience
+from worker.engine.scripts import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,7 @@ class Link:
         self._waiting = Backlog()
         self._asking = Asking(queues, worker_id, options)
         self._asked: Asked | None = None
+        self._conversation = Conversation(lambda: pool().connection_pool, wire.SCRIPTS, options.command_timeout_s)
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
         self._turns = 0
@@ -109,10 +111,11 @@ class Link:
             await self._recover_all()  # whoever asked was stopped before the answer came
         except UNREACHABLE as error:
             logger.warning("a claim was cut off; what it took runs when its lease ends: %s", in_words(error))
+        await self._conversation.end()
 
-    async def drop_idle_connections(self) -> None:
-        """Connect anew: what one connection met, idle ones would meet too, each after a time-out of its own."""
-        await drop_idle(self._pool().connection_pool, self._options.command_timeout_s)
+    async def connect_anew(self) -> None:
+        """Trust no connection from before: what one met, others would meet too, each after a time-out of its own."""
+        await self._conversation.renew()
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
@@ -127,11 +130,13 @@ class Link:
             try:
                 await self._turn(group, asked, call)
                 backoff.reset()
+                if asked is not None:
+                    await asyncio.sleep(0)  # whoever asked may ask again: that leaves before his new jobs run
             except UNREACHABLE as error:
                 self._outage.failed(error, call)
                 self._waiting.put_back(group)
                 if leads_elsewhere(error):
-                    await self.drop_idle_connections()
+                    await self.connect_anew()
                 elif not is_outage(error) and len(group) > 1:
                     await self._isolate(self._waiting.next_group())
                 self.refusal = "" if is_outage(error) else in_words(error)
@@ -164,13 +169,14 @@ class Link:
         try:
             calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
         except Exception:
-            self._asked = asked  # nothing was sent: it goes with the next call
+            self._asked = asked or self._asked  # nothing was sent: it goes with the next call
             raise
         if asked is not None:
             calls.append(self._asking.call(asked))
         self._turns += 1
         try:
-            answers = await self._send([call.command for call in calls])
+            async with patience(self._options.command_timeout_s):
+                answers = await self._conversation.call([call.command for call in calls])
         except BaseException as error:
             if asked is not None:
                 self._asking.refuse(asked, error)
@@ -192,18 +198,13 @@ class Link:
         self.refusal = ""
         self._outage.answered(number)
 
-    async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        async with patience(self._options.command_timeout_s):
-            return await call_scripts(self._pool(), commands, wire.SCRIPTS)
-
     async def _recover_all(self) -> None:
         for token in self._asking.unanswered[:]:
-            answers = await self._send([self._asking.recovery(token)])
-            if isinstance(answers[0], BaseException):
-                raise answers[0]
+            async with patience(self._options.command_timeout_s):
+                recovered = await run_script(self._pool(), "recover", self._queues, self._asking.recovery(token))
             self._asking.unanswered.remove(token)
-            if answers[0]:
-                logger.warning("handed back %d jobs whose claim was cut off", answers[0])
+            if recovered:
+                logger.warning("handed back %d jobs whose claim was cut off", recovered)
 
     def _report(self, evicted: list[str]) -> None:
         for job_id in evicted:

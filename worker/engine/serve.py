@@ -60,7 +60,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         connect,
         worker.queues,
         due=worker.wanted.set,
-        broken=worker.link.drop_idle_connections,
+        broken=worker.link.connect_anew,
         emptied=worker.leases.beat_soon,  # the worker's record is gone too
         own_writes=lambda: worker.link.turns,
         outages=lambda: (worker.outage.count, worker.outage.lasts),
@@ -89,7 +89,7 @@ async def _claim_for_ever(worker: Worker, watcher: Watcher) -> None:
             outages = worker.outage.count
             await _outlast(worker)
             # A replaced server that lives on answers a claim, as one without jobs, over connections from before.
-            await worker.link.drop_idle_connections()
+            await worker.link.connect_anew()
             continue
         limit = min(worker.line.room, worker.queue_read_limit, worker.options.claim_limit)
         limit = worker.options.gate.most(limit)

@@ -1,0 +1,95 @@
+"""Hold one connection for the worker's scripts, from one call to the next.
+
+A pool looks whether a connection is still good each time it lends one. That takes turns of the loop, and on a busy loop
+a turn is as long as all the jobs that are ready: a claim would leave when they have run, and Redis and the jobs would
+work one after the other instead of side by side. So the connection is kept while calls follow each other closely. It
+goes back to the pool when they do not, or when another server may answer by now.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import hiredis
+from redis.exceptions import NoScriptError, ResponseError
+
+from noteflow.infrastructure.queue.closed_connections import closed_connections_told
+from worker.engine.connections import drop_idle
+from worker.engine.scripts import script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from redis.asyncio import ConnectionPool
+    from redis.asyncio.connection import AbstractConnection
+
+_REST_S: Final = 0.1
+
+
+class Conversation:
+    """Run script calls over a connection of the pool that `pool` returns; one call at a time.
+
+    `names` are the scripts that are taught to a server which does not know one of them. A call is sent once, whatever
+    retries the pool was told to make: a claim must not be made twice.
+    """
+
+    def __init__(self, pool: Callable[[], ConnectionPool], names: Sequence[str], farewell_s: float = 1.0) -> None:
+        self._pool = pool
+        self._farewell_s = farewell_s
+        self._names = tuple(names)
+        self._lender: ConnectionPool | None = None
+        self._connection: AbstractConnection | None = None
+        self._used_at = 0.0
+        self._renew = False
+
+    async def call(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Return the answers in order, an error of the server among them as a value; raise what the connection does."""
+        answers = await self._exchange(commands)
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            await self._exchange([("SCRIPT", "LOAD", script(name).text) for name in self._names])
+            # Only these: a claim that was answered must not be made twice.
+            for i, answer in zip(unknown, await self._exchange([commands[i] for i in unknown]), strict=True):
+                answers[i] = answer
+        return answers
+
+    async def end(self) -> None:
+        """Give the connection back to its pool; the next call takes one anew. Not while a call is under way."""
+        lender, connection, renew = self._lender, self._connection, self._renew
+        self._lender = self._connection = None
+        self._renew = False
+        if lender is not None and connection is not None:
+            if renew:
+                await connection.disconnect(nowait=True)
+            await lender.release(connection)
+
+    async def renew(self) -> None:
+        """Connect anew, and all that rest in the pool too: what one connection met, others would meet one by one."""
+        self._renew = True
+        await drop_idle(self._pool(), self._farewell_s)
+
+    async def _exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        connection = await self._ready()
+        with closed_connections_told():
+            # As a pipeline does, but packed by hiredis: a group of endings has a thousand arguments. If we are cut off
+            # in between, redis-py closes the connection: no answer is taken for another call's.
+            await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
+            answers = [await _answer(connection) for _ in commands]
+        self._used_at = time.monotonic()
+        return answers
+
+    async def _ready(self) -> AbstractConnection:
+        if self._renew or time.monotonic() - self._used_at > _REST_S:
+            await self.end()
+        if self._connection is None:
+            pool = self._pool()
+            self._connection, self._lender = await pool.get_connection(), pool
+        return self._connection
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
