@@ -43,6 +43,12 @@ class Conversation:
         self._used_at = 0.0
         self._renew = False
 
+    @property
+    def come(self) -> int:
+        """Return how many bytes have come of an answer that is not whole yet."""
+        reader = getattr(getattr(self._connection, "_parser", None), "_reader", None)
+        return int(reader.len()) if isinstance(reader, hiredis.Reader) else 0
+
     async def call(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Return the answers in order, an error of the server among them as a value; raise what the connection does."""
         answers = await self._exchange(commands)
