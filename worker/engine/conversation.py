@@ -28,7 +28,8 @@ _REST_S: Final = 0.1
 class Conversation:
     """Run script calls over a connection of the pool that `pool` returns; one call at a time.
 
-    `names` are the scripts that are taught to a server which does not know one of them.
+    `names` are the scripts that are taught to a server which does not know one of them. A call is sent once, whatever
+    retries the pool was told to make: a claim must not be made twice.
     """
 
     def __init__(self, pool: Callable[[], ConnectionPool], names: Sequence[str]) -> None:
@@ -38,6 +39,12 @@ class Conversation:
         self._connection: AbstractConnection | None = None
         self._used_at = 0.0
         self._renew = False
+
+    @property
+    def come(self) -> int:
+        """Return how many bytes have come of an answer that is not whole yet."""
+        reader = getattr(getattr(self._connection, "_parser", None), "_reader", None)
+        return int(reader.len()) if isinstance(reader, hiredis.Reader) else 0
 
     async def call(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Return the answers in order, an error of the server among them as a value; raise what the connection does."""

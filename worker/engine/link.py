@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.engine import wire
 from worker.engine.asking import Asked, Asking
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from worker.engine.options import Options
 
 logger = logging.getLogger("worker.engine")
+
+SLOW_BYTES_PER_S: Final = 1_000_000
+"""What a link must carry for large results to be recorded: it is waited for until they are there."""
 
 
 class Link:
@@ -176,13 +179,14 @@ class Link:
         try:
             calls = wire.settlement_calls(group, self._queues, self._worker_id, self._options)
         except Exception:
-            self._asked = asked  # nothing was sent: it goes with the next call
+            self._asked = asked or self._asked  # nothing was sent: it goes with the next call
             raise
         if asked is not None:
             calls.append(self._asking.call(asked))
         self._turns += 1
         try:
-            async with patience(self._options.command_timeout_s):
+            answer_s = self._options.command_timeout_s + sum(each.size for each in group) / SLOW_BYTES_PER_S
+            async with patience(answer_s, lambda: self._conversation.come):
                 answers = await self._conversation.call([call.command for call in calls])
         except BaseException as error:
             if asked is not None:

@@ -26,7 +26,7 @@ class Options:
     - `lower_queue_share`: the part of the slots that each lower queue gets whatever is due above it.
     - `lease_s`: a job whose worker died is claimed by another within this time plus one second.
     - `overrun_s`: how long a job may ignore its timeout before its lease is given up.
-    - `command_timeout_s`: after this long without an answer a connection counts as dead.
+    - `command_timeout_s`: after this long without a byte of an answer a connection counts as dead.
     - `idle_poll_s`: an idle worker looks into the queue this often although nobody called it.
     - `max_crashes`: so many deaths of workers running a job make it a dead letter. With one death less it is suspect:
       no worker runs two such jobs at once, so that what is only beside a killer is not taken for it.
