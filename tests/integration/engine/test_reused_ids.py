@@ -148,3 +148,18 @@ async def test_the_keeper_forgets_who_held_what_a_stock_worker_has_ended(redis: 
     await redis.zadd(f"arq:leases:{QUEUE}", {"held": 4e12})
     await keeper.keep_bodies(make_worker([Hall().function]))
     assert set(await redis.hkeys(f"arq:holders:{QUEUE}")) == {b"held", b"lapsed"}
+
+
+async def test_an_abort_is_not_forgotten_with_the_claim_whose_answer_was_cut_off(
+    redis: Any, make_worker: MakeWorker
+) -> None:
+    hall = Hall()
+    await put(redis, "j", "stay")
+    await redis.zadd(keys.ABORT, {"j": 1})
+    lease_ms, look_for_aborts = 10_000, 1
+    await run_script(redis, "claim", [QUEUE], ["worker:1", lease_ms, 1, 1000, 0, look_for_aborts, 0, 0, 0])
+    assert await run_script(redis, "recover", [QUEUE], ["worker:1", lease_ms]) == 1
+    worker = make_worker([hall.function], allow_abort_jobs=True)
+    await worker.main()
+    assert worker.jobs_failed == 1
+    assert await redis.exists(keys.ABORT) == 0
