@@ -12,14 +12,19 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local count = 0
 
 for _, queue in ipairs(KEYS) do
-  local parked = redis.pcall('ZRANGEBYSCORE', queue, now, now + tonumber(ARGV[2]) + 1000, 'LIMIT', 0, SCAN_LIMIT)
+  local until_ms = now + tonumber(ARGV[2]) + 1000
+  local parked = redis.pcall('ZRANGEBYSCORE', queue, now, until_ms, 'WITHSCORES', 'LIMIT', 0, SCAN_LIMIT)
   if not parked.err then
-    for _, id in ipairs(parked) do
+    for i = 1, #parked, 2 do
+      local id, score = parked[i], tonumber(parked[i + 1])
       local lease = 'arq:in-progress:' .. id
       if redis.pcall('GET', lease) == ARGV[1] then
         redis.call('DEL', lease)
         let_go(queue, id)
-        redis.call('ZADD', queue, string.format('%.0f', now), id)
+        -- What had no body may have been enqueued anew, for a time of its own.
+        if score ~= math.floor(score) then
+          redis.call('ZADD', queue, string.format('%.0f', now), id)
+        end
         count = count + 1
       end
     end
