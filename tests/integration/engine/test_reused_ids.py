@@ -14,7 +14,8 @@ from tests.integration.engine.conftest import MakeWorker
 from tests.integration.engine.jobs import QUEUE, Ctx, put, serving
 from tests.integration.engine.test_lease import abandon
 from tests.waiting import eventually
-from worker.engine import Options, Worker, keeper
+from worker.engine import DeadLetters, Options, Worker, keeper
+from worker.engine.dead_letters import Replayed
 from worker.engine.scripts import run_script
 
 BRIEF = Options(lease_s=0.05)
@@ -148,3 +149,39 @@ async def test_the_keeper_forgets_who_held_what_a_stock_worker_has_ended(redis: 
     await redis.zadd(f"arq:leases:{QUEUE}", {"held": 4e12})
     await keeper.keep_bodies(make_worker([Hall().function]))
     assert set(await redis.hkeys(f"arq:holders:{QUEUE}")) == {b"held", b"lapsed"}
+
+
+async def test_an_abort_is_not_forgotten_with_the_claim_whose_answer_was_cut_off(
+    redis: Any, make_worker: MakeWorker
+) -> None:
+    hall = Hall()
+    await put(redis, "j", "stay")
+    await redis.zadd(keys.ABORT, {"j": 1})
+    lease_ms, look_for_aborts = 10_000, 1
+    await run_script(redis, "claim", [QUEUE], ["worker:1", lease_ms, 1, 1000, 0, look_for_aborts, 0, 0, 0])
+    assert await run_script(redis, "recover", [QUEUE], ["worker:1", lease_ms]) == 1
+    worker = make_worker([hall.function], allow_abort_jobs=True)
+    await worker.main()
+    assert worker.jobs_failed == 1
+    assert await redis.exists(keys.ABORT) == 0
+
+
+async def test_what_was_enqueued_under_a_claim_that_was_cut_off_keeps_its_time(redis: Any) -> None:
+    # Only what had no body any more can be.
+    await redis.zadd(QUEUE, {"j": 1_000})
+    lease_ms = 10_000
+    await run_script(redis, "claim", [QUEUE], ["worker:1", lease_ms, 1, 1000, 0, 0, 0, 0, 0])
+    await redis.enqueue_job("stay", _job_id="j", _defer_by=5)
+    due = await redis.zscore(QUEUE, "j")
+    assert await run_script(redis, "recover", [QUEUE], ["worker:1", lease_ms]) == 1
+    assert await redis.zscore(QUEUE, "j") == due
+    assert await redis.exists("arq:in-progress:j") == 0
+
+
+async def test_a_letter_is_not_replayed_under_a_claim_of_its_id(redis: Any, letters: DeadLetters) -> None:
+    await put(redis, "j", "stay")
+    await letters.bury_copy("j", queue=QUEUE, function="stay", reason="no")
+    await redis.delete("arq:job:j")
+    await run_script(redis, "claim", [QUEUE], ["worker:1", 10_000, 1, 1000, 0, 0, 0, 0, 0])
+    # This claim ends as a letter, for want of a body: it would take the one that was replayed along.
+    assert await letters.replay("j") is Replayed.QUEUED

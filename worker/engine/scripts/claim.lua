@@ -6,11 +6,11 @@
 --        deaths of workers that make a job suspect (0 = never), whether the caller runs a suspect (1/0),
 --        one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
 --        those are to be taken
--- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>
+-- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>,
+--        arq:abort, whose marks stay until their jobs end: this claim's answer may be lost
 -- writes arq:in-progress:<id>  SET NX token, the lease
 --        arq:job:<id>          its life has no end any more
 --        arq:crashes:<id>      deaths of workers, told by the score: see parking
---        arq:abort             a mark is taken off when its job is claimed
 --        the queues            parking: the score becomes the lease's end plus a half. Claimed jobs leave the due range,
 --                              so nobody trips over them; if the worker dies they come due by themselves, and the half
 --                              says that a claim was never ended.

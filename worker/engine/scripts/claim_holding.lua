@@ -2,8 +2,8 @@
 --
 -- Included by claim.lua. `jobs` are those taken, `parking` the scores at which they are to wait for their worker's death.
 --
--- reads  arq:job:<id>, arq:retry:<id>, arq:errors:<id>
--- writes arq:in-progress:<id>, arq:crashes:<id>, arq:abort, the life of arq:job:<id>; of a suspect that is put off the
+-- reads  arq:job:<id>, arq:retry:<id>, arq:errors:<id>, arq:abort
+-- writes arq:in-progress:<id>, arq:crashes:<id>, the life of arq:job:<id>; of a suspect that is put off the
 --        queue and arq:leases:<queue>
 local RETRY_LIFE_S = 88400
 local PUT_OFF_MS = 200
@@ -102,7 +102,7 @@ local function take(number, ids, scores)
     else
       local body, retries = found[i], found[#ids + i]
       local misshapen = not body and redis.call('EXISTS', names[i]) or 0
-      local aborted = look_for_aborts and redis.pcall('ZREM', 'arq:abort', id) == 1
+      local aborted = look_for_aborts and type(redis.pcall('ZSCORE', 'arq:abort', id)) == 'string'
       -- If a body expired under its claim, its id could be enqueued anew, and the end of this claim would end both.
       redis.call('PERSIST', names[i])
       bytes = bytes + (body and #body or 0)

@@ -19,7 +19,11 @@ for _, queue in ipairs(KEYS) do
       if redis.pcall('GET', lease) == ARGV[1] then
         redis.call('DEL', lease)
         let_go(queue, id)
-        redis.call('ZADD', queue, string.format('%.0f', now), id)
+        -- What had no body may have been enqueued anew, for a time of its own.
+        local score = redis.pcall('ZSCORE', queue, id)
+        if type(score) == 'string' and tonumber(score) ~= math.floor(tonumber(score)) then
+          redis.call('ZADD', queue, string.format('%.0f', now), id)
+        end
         count = count + 1
       end
     end
