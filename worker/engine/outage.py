@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 logger = logging.getLogger("worker.engine")
 
@@ -28,6 +29,8 @@ _IN_SCRIPT: Final = re.compile(r"Error running script .*@user_script: \d+: -?(\w
 """How Redis 6 tells what refused a command of a script; newer ones give the code of that itself."""
 
 _REFUSALS_TOLD: Final = 100
+
+_IN_VAIN: Final = (TimeoutError, RedisTimeoutError)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -57,8 +60,8 @@ class Outage:
 
     Everybody who talks to Redis reports here, from the loop and from the thread of the leases; it counts as back with
     the first answer to a write. News may be late: an error can be on its way while another call is answered already,
-    and a blocked loop reads an answer from before the outage. So each call has a number, and what became of the
-    youngest one stands.
+    and a blocked loop reads an answer from before the outage. So each call is numbered when it begins, and what is
+    heard of it is compared with what was heard since. Who waited in vain has heard nothing, and is believed.
     """
 
     def __init__(self) -> None:
@@ -69,8 +72,8 @@ class Outage:
         self.lasted_s = 0.0
         self._refusals: set[str] = set()
         self._numbers = itertools.count(1)
-        self._last_answered = 0
-        self._last_failed = 0
+        self._answered_at = 0
+        self._away_at = 0
         self._telling = threading.Lock()
 
     @property
@@ -89,13 +92,12 @@ class Outage:
             return
         told = self.last_error = in_words(error)
         with self._telling:
-            self._last_failed = max(self._last_failed, call)
             if self.since is not None:
                 return
-            if call < self._last_answered:
-                logger.info("a call to redis failed while a younger one was answered: %s", told)
+            if call < self._answered_at and not isinstance(error, _IN_VAIN):
+                logger.info("a call to redis failed while another was answered: %s", told)
                 return
-            self.since = time.monotonic()
+            self.since, self._away_at = time.monotonic(), next(self._numbers)
             self.count += 1
             logger.warning("redis is away, holding on to results and waiting: %s", told)
 
@@ -109,8 +111,10 @@ class Outage:
     def answered(self, call: int) -> None:
         """Report that a write succeeded."""
         with self._telling:
-            self._last_answered = max(self._last_answered, call)
-            if self.since is None or call < self._last_failed:
+            if self.since is not None and call < self._away_at:
+                return
+            self._answered_at = next(self._numbers)
+            if self.since is None:
                 return
             self.lasted_s = time.monotonic() - self.since
             self.since = None

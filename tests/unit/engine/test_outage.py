@@ -73,27 +73,39 @@ def test_an_outage_is_two_lines_however_many_notice_it(caplog: pytest.LogCapture
     assert outage.count == 1
 
 
-def test_an_error_that_was_on_its_way_when_a_younger_call_was_answered_is_no_new_outage(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("answered_first", [True, False], ids=["the older is answered", "the younger is answered"])
+def test_an_error_that_was_on_its_way_when_another_call_was_answered_is_no_new_outage(
+    answered_first: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage = Outage()
-    first, second, third = outage.begin(), outage.begin(), outage.begin()
-    outage.failed(BusyLoadingError("loading"), first)
-    outage.answered(third)
-    outage.failed(BusyLoadingError("loading"), second)
+    outage.failed(BusyLoadingError("loading"), outage.begin())
+    older, younger = outage.begin(), outage.begin()
+    outage.answered(older if answered_first else younger)
+    outage.failed(BusyLoadingError("loading"), younger if answered_first else older)
     assert not outage.lasts
     assert outage.count == 1
     assert [record.levelname for record in caplog.records if "redis is" in record.getMessage()] == ["WARNING"] * 2
 
 
+@pytest.mark.parametrize("error", [TooLate("silent"), TimeoutError()], ids=repr)
+def test_who_waited_in_vain_is_believed_whoever_was_answered_meanwhile(error: Exception) -> None:
+    outage = Outage()
+    silent = outage.begin()
+    outage.answered(outage.begin())
+    outage.failed(error, silent)
+    assert outage.lasts
+
+
 def test_an_answer_from_before_an_outage_does_not_end_it() -> None:
     outage = Outage()
-    before, during, after = outage.begin(), outage.begin(), outage.begin()
-    outage.failed(Gone("refused"), during)
+    before = outage.begin()
+    outage.failed(Gone("refused"), outage.begin())
     outage.answered(before)
     assert outage.lasts
-    outage.answered(after)
+    outage.failed(Gone("refused"), outage.begin())
+    outage.answered(outage.begin())
     assert not outage.lasts
+    assert outage.count == 1
 
 
 def test_what_fails_after_an_answer_is_an_outage_of_its_own() -> None:
