@@ -56,11 +56,16 @@ async def _nothing_remains(worker: Worker) -> bool:
 
 async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> None:
     """Claim and start jobs until cancelled; no fault of Redis ends it."""
+
+    async def broken() -> None:
+        worker.leases.doubt()
+        await worker.link.connect_anew()
+
     watcher = Watcher(
         connect,
         worker.queues,
         due=worker.wanted.set,
-        broken=worker.link.connect_anew,
+        broken=broken,
         emptied=worker.leases.beat_soon,  # the worker's record is gone too
         own_writes=lambda: worker.link.turns,
         outages=lambda: (worker.outage.count, worker.outage.lasts),
