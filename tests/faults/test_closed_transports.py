@@ -16,6 +16,7 @@ from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.queue.client import JobClient
 from worker.engine.conversation import Conversation
 from worker.engine.outage import UNREACHABLE
+from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -50,7 +51,8 @@ def test_a_worker_takes_it_for_an_outage(redis_url: str, commands: list[tuple[st
     async def scenario() -> None:
         pool = ClosesUnderOurHands.from_url(redis_url)
         with pytest.raises(UNREACHABLE):
-            await Conversation(lambda: pool, ()).call(commands)
+            async with patience(5.0):
+                await Conversation(lambda: pool, ()).call(commands)
         await pool.disconnect()
 
     run_on(loop, scenario)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worker.engine.claims import Ending, Outcome
 from worker.engine.dead_letters import DeadLetter, DeadLetters, Matching, Replayed
+from worker.engine.from_settings import check_health, create_worker, run_worker
 from worker.engine.gate import Gate
 from worker.engine.options import Options
 from worker.engine.verdicts import AttemptError, HandBack, Refused
@@ -22,4 +23,7 @@ __all__ = [
     "Refused",
     "Replayed",
     "Worker",
+    "check_health",
+    "create_worker",
+    "run_worker",
 ]

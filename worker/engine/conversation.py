@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
-from noteflow.infrastructure.queue.closed_connections import closed_connections_told
-from worker.engine.connections import drop_idle
 from worker.engine.scripts import script
 
 if TYPE_CHECKING:
@@ -34,9 +32,8 @@ class Conversation:
     retries the pool was told to make: a claim must not be made twice.
     """
 
-    def __init__(self, pool: Callable[[], ConnectionPool], names: Sequence[str], farewell_s: float = 1.0) -> None:
+    def __init__(self, pool: Callable[[], ConnectionPool], names: Sequence[str]) -> None:
         self._pool = pool
-        self._farewell_s = farewell_s
         self._names = tuple(names)
         self._lender: ConnectionPool | None = None
         self._connection: AbstractConnection | None = None
@@ -70,18 +67,17 @@ class Conversation:
                 await connection.disconnect(nowait=True)
             await lender.release(connection)
 
-    async def renew(self) -> None:
-        """Connect anew, and all that rest in the pool too: what one connection met, others would meet one by one."""
+    def renew(self) -> None:
+        """Connect anew for the next call."""
         self._renew = True
-        await drop_idle(self._pool(), self._farewell_s)
 
     async def _exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         connection = await self._ready()
-        with closed_connections_told():
-            # As a pipeline does, but packed by hiredis: a group of endings has a thousand arguments. If we are cut off
-            # in between, redis-py closes the connection: no answer is taken for another call's.
-            await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
-            answers = [await _answer(connection) for _ in commands]
+        # As a pipeline does, but packed by hiredis, for a group of endings has a thousand arguments; and sent once,
+        # whatever retries the pool was told to make, for a claim must not be made twice. If we are cut off in between,
+        # redis-py closes the connection: no answer is taken for another call's.
+        await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
+        answers = [await _answer(connection) for _ in commands]
         self._used_at = time.monotonic()
         return answers
 

@@ -5,6 +5,7 @@ A dead letter is the job as it came, byte for byte, with the errors of all its a
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,8 @@ from worker.engine.verdicts import AttemptError, error_list
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+logger = logging.getLogger("worker.engine")
 
 _PAGE: Final = 100
 
@@ -135,13 +138,15 @@ class DeadLetters:
     ) -> None:
         """Copy a job that is still in its queue into the dead letters, and leave the job to its worker.
 
-        For a stock worker, whose failed jobs leave nothing behind: call it in the job, then raise. `most` is as
-        ``max_dead_letters``.
+        For a stock worker, whose failed jobs leave nothing behind: call it in the job, then raise. `enqueued_ms` is in
+        unix ms. `most` is as ``max_dead_letters``: the oldest letters beyond give way, which is logged and counted.
         """
         told = error_list(attempts)
         enqueued = "" if enqueued_ms is None else enqueued_ms
         args = [_key(job_id), "", 0, function, reason, told, tries, worker, enqueued, most, -1, "", ""]
-        await run_script(self._redis, "bury", [queue], args)
+        _, *evicted = await run_script(self._redis, "bury", [queue], args)
+        for key in evicted:
+            logger.error("dead letter %r gave way to newer ones: there may be %d", key.decode(errors="replace"), most)
 
     async def _read(self, ids: list[bytes]) -> list[DeadLetter]:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.engine.claims import Cause, GiveBack, Why
@@ -38,17 +39,20 @@ class Drain:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._handlers: dict[signal.Signals, Callable[[signal.Signals], None]] = {}
         self._before: dict[signal.Signals, Any] = {}
         self._deafened: list[signal.Signals] = []
+        self._closed = False
 
     def listen(self, signum: signal.Signals, handler: Callable[[signal.Signals], None]) -> None:
         """Drain with `handler`, in the loop, at the first signal; end the process at the second."""
         loop = self._worker.loop
+        self._handlers[signum] = handler
 
         def first(received: int, frame: FrameType | None) -> None:
             self.deafen()
             try:
-                loop.call_soon_threadsafe(handler, signum)
+                loop.call_soon_threadsafe(handler, signum, context=self._worker.context)  # not that of a running job
             except RuntimeError:  # the loop is closed and nobody closed the worker: not our signal any more
                 signal.raise_signal(received)
                 return
@@ -63,6 +67,22 @@ class Drain:
         for number, before in self._before.items():
             signal.signal(number, before)
         self._deafened, self._before = list(self._before), {}
+
+    def end(self) -> None:
+        """Let go of the signals: the worker is closed."""
+        self.deafen()
+        self._closed = True
+
+    def begin_anew(self) -> None:
+        """Undo what stopped the worker, if it was closed: Arq's may be run again, and ``arq --watch`` does."""
+        if not self._closed:
+            return
+        self._closed = False
+        self._worker.allow_pick_jobs = True
+        self._worker._last_health_check = 0
+        if threading.current_thread() is threading.main_thread():
+            for signum, handler in self._handlers.items():
+                self.listen(signum, handler)
 
     def hand_back_all(self) -> None:
         """Mark every running job as handed back, just before it is cancelled."""

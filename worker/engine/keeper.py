@@ -46,9 +46,29 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
         # Leases of jobs that nobody of ours has ended. Claims strike them too, but only when there is a backlog.
         async with patience(answer_s):
             await worker.pool.zremrangebyscore(keys.LEASES_PREFIX + queue, "-inf", old_ms)
+        await _forget_holders(worker, queue, answer_s)
     if kept:
         logger.warning("%d jobs have waited for most of a day; their bodies no longer expire", kept)
     return kept
+
+
+async def _forget_holders(worker: Worker, queue: str, answer_s: float) -> None:
+    """Forget who held what nobody of ours has ended: a stock worker has, or has put it back."""
+    async with patience(answer_s):
+        holders = await worker.pool.hkeys(keys.HOLDERS_PREFIX + queue)  # type: ignore[misc]
+    for start in range(0, len(holders), _PAGE):
+        page = holders[start : start + _PAGE]
+        async with patience(answer_s), worker.pool.pipeline(transaction=False) as pipe:
+            for key in page:
+                pipe.zscore(queue, key)
+                pipe.zscore(keys.LEASES_PREFIX + queue, key)
+            found = await pipe.execute()
+        places = zip(page, found[::2], found[1::2], strict=True)
+        ended = [key for key, score, lease in places if lease is None and (score is None or score == int(score))]
+        if ended:
+            async with patience(answer_s):
+                await worker.pool.hdel(keys.HOLDERS_PREFIX + queue, *ended)  # type: ignore[misc]
+        await asyncio.sleep(0)
 
 
 async def _keep(worker: Worker, queue: str, from_ms: float | str, before_ms: float) -> int:

@@ -15,6 +15,7 @@ from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Settlement, Status
+from worker.engine.connections import drop_idle
 from worker.engine.conversation import Conversation
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
 from worker.engine.patience import patience
@@ -22,6 +23,7 @@ from worker.engine.scripts import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
     from worker.engine.claims import Batch
     from worker.engine.options import Options
@@ -35,7 +37,8 @@ SLOW_BYTES_PER_S: Final = 1_000_000
 class Link:
     """Carry settlements and claims; one call at a time is under way, and nobody waits for a timer.
 
-    `pool` returns the client in use. `refusal` is what the server said to the last call, if it refused it.
+    `pool` returns the client in use, `context` the one to work in. `refusal` is what the server said to the last call,
+    if it refused it.
     """
 
     def __init__(
@@ -45,8 +48,10 @@ class Link:
         worker_id: str,
         options: Options,
         outage: Outage,
+        context: Callable[[], Context],
     ) -> None:
         self._pool = pool
+        self._context = context
         self._queues = tuple(queues)
         self._worker_id = worker_id
         self._options = options
@@ -54,7 +59,7 @@ class Link:
         self._waiting = Backlog()
         self._asking = Asking(queues, worker_id, options)
         self._asked: Asked | None = None
-        self._conversation = Conversation(lambda: pool().connection_pool, wire.SCRIPTS, options.command_timeout_s)
+        self._conversation = Conversation(lambda: pool().connection_pool, wire.SCRIPTS)
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
         self._turns = 0
@@ -118,11 +123,13 @@ class Link:
 
     async def connect_anew(self) -> None:
         """Trust no connection from before: what one met, others would meet too, each after a time-out of its own."""
-        await self._conversation.renew()
+        self._conversation.renew()
+        await drop_idle(self._pool().connection_pool, self._options.command_timeout_s)
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
-            self._pump = asyncio.get_running_loop().create_task(self._talk())
+            # What it logs is not about the job whose ending comes first.
+            self._pump = asyncio.get_running_loop().create_task(self._talk(), context=self._context().copy())
 
     async def _talk(self) -> None:
         backoff = Backoff()

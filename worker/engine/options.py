@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.engine.gate import Gate
+from worker.engine.numbers import check_number, check_seconds, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from worker.engine.claims import Ending
 
+_MORE_THAN_0: Final = ("lease_s", "command_timeout_s", "idle_poll_s", "beat_s")
+_0_OR_MORE: Final = ("overrun_s", "unknown_function_grace_s", "slot_patience_s")
+_WHOLE: Final = {"max_crashes": 1, "max_dead_letters": 0, "claim_limit": 1, "claim_bytes": 1}
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Knobs of the engine, each with its unit in its name.
+    """Knobs of the engine, each with its unit in its name. One that cannot be is refused by its name.
 
     - `more_queues`: served after ``queue_name``, in this order of priority.
     - `lower_queue_share`: the part of the slots that each lower queue gets whatever is due above it.
@@ -57,7 +62,26 @@ class Options:
     gate: Gate = field(default_factory=Gate)
     on_ending: Callable[[Ending], None] | None = None
 
+    def __post_init__(self) -> None:
+        for name in _MORE_THAN_0:
+            check_seconds(name, getattr(self, name), zero=False)
+        for name in _0_OR_MORE:
+            check_seconds(name, getattr(self, name), zero=True)
+        for name, least in _WHOLE.items():
+            check_whole(name, getattr(self, name), least=least)
+        check_number("lower_queue_share", self.lower_queue_share, "from 0 to 1", lambda share: 0 <= share <= 1)
+        _check_queues(self.more_queues)
+        if not isinstance(self.gate, Gate):
+            raise TypeError(f"gate must be a Gate, not {self.gate!r}")
+        if self.on_ending is not None and not callable(self.on_ending):
+            raise TypeError(f"on_ending must be a function, not {self.on_ending!r}")
+
     @property
     def suspicion(self) -> int:
         """Return how many deaths of workers make a job suspect; 0 if none do, for the first ends it."""
         return max(self.max_crashes - 1, 0)
+
+
+def _check_queues(names: Any) -> None:
+    if isinstance(names, str) or len(set(names)) < len(names):
+        raise ValueError(f"more_queues must be names of queues, each once, not {names!r}")

@@ -123,17 +123,18 @@ def _failed(worker: Worker, job: Job, attempt: Attempt, error: BaseException) ->
         # Its producer may have Arq and nothing of ours, and could not unpickle an exception of ours.
         said = JobExecutionFailed(error.reason)
         return _bury(worker, job, attempt, said, error.reason, attempts), Outcome.DEAD
-    told = _attempt_error(worker, job, error)
+    message = AttemptError.of(error).message
     arq_log.error(
         "%6.2fs ! %s failed, %s: %s",
         attempt.duration_s,
         job.ref,
         type(error).__name__,
-        told.message,
+        message,
         exc_info=error,
         extra={"extra": _extra(error)},
     )
-    return _bury(worker, job, attempt, error, f"{type(error).__name__}: {told.message}", [told]), Outcome.DEAD
+    told = _attempt_error(worker, job, error)
+    return _bury(worker, job, attempt, error, f"{type(error).__name__}: {message}", [told]), Outcome.DEAD
 
 
 def _bury(

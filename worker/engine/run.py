@@ -100,19 +100,27 @@ async def _attempt(worker: Worker, job: Job) -> Attempt:
     except GeneratorExit:
         raise
     except BaseException as error:  # also SystemExit: a job must not take its worker with it
-        attempt.error = TimeoutError() if _timed_out(claim, error) else error
+        attempt.error = _timeout(error) if _timed_out(claim, error) else error
     finally:
         if timer is not None:
             timer.cancel()
         claim.task = claim.deadline_s = None
         if worker.job_tasks.get(claim.job_id) is task:  # not of a later run, if this one has long lost its lease
             del worker.job_tasks[claim.job_id]
+        while task.cancelling():  # that was the job's; the hooks begin as if nobody had been cancelled
+            task.uncancel()
         attempt.finished_ms = timestamp_ms()
     return attempt
 
 
 def _timed_out(claim: Claim, error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and claim.cause is Cause.TIMEOUT
+
+
+def _timeout(cancelled: BaseException) -> TimeoutError:
+    error = TimeoutError()
+    error.__cause__ = cancelled  # whose traceback shows where the job was waiting
+    return error
 
 
 def _limit(

@@ -41,7 +41,8 @@ class Runs:
         worker = self._worker
         worker.job_counter += 1
         self.begun += 1
-        task = worker.loop.create_task(run_claim(worker, claim))
+        # Not in the context of the job that has just made room: what it put there is not this one's.
+        task = worker.loop.create_task(run_claim(worker, claim), context=worker.context.copy())
         worker.tasks[claim.job_id] = task
         task.add_done_callback(lambda done: self._ended(claim, done))
 

@@ -73,7 +73,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
         patience_s=worker.options.command_timeout_s,
     )
     worker.leases.start()
-    worker.leases.renew_soon()  # and with it the worker's first record
+    worker.leases.beat_soon()  # the worker's first record, also of one that was closed before
     async with asyncio.TaskGroup() as helpers:
         watching = helpers.create_task(watcher.run())
         beating = helpers.create_task(_beat(worker))
@@ -173,7 +173,7 @@ async def _beat(worker: Worker) -> None:
     """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
     pause_s, answer_s = max(worker.poll_delay_s, 0.5), worker.options.command_timeout_s
     while True:
-        call = worker.outage.begin()
+        call, outages = worker.outage.begin(), worker.outage.count
         try:
             if worker.allow_abort_jobs:
                 async with patience(answer_s):
@@ -186,6 +186,8 @@ async def _beat(worker: Worker) -> None:
             worker.leases.renew_soon()  # it says whether Redis is away, or only this connection was lost
         except Exception:
             logger.exception("the worker's beat failed")
+        if worker.outage.count != outages:  # what was in use as others were given up rests in the pool by now
+            await worker.link.connect_anew()
         await asyncio.sleep(pause_s)
 
 

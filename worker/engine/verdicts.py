@@ -60,9 +60,9 @@ def attempt_errors(entries: Iterable[bytes]) -> tuple[AttemptError, ...]:
 
 
 class HandBack(Exception):
-    """Run the job again after `delay_s`, and do not count this try.
+    """Run the job again after `delay_s`, and do not count this try. Without a delay it goes back to its old place.
 
-    With `longest_s` it doubles each time that the job is handed back for the same reason, up to that.
+    With `longest_s` the delay doubles each time that the job is handed back for the same reason, up to that.
 
     For what is not the job's fault: a dependency is away, a predecessor is not there yet. It is counted with the job
     by its `reason`, which should be one of a few. The errors of the `attempts` made inside this run, oldest first, are

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import pickle
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import arq.worker
 from arq.connections import log_redis_info
 
 from noteflow.infrastructure.queue import codec
 from worker.engine.aborts import cancel_aborted
+from worker.engine.arguments import check_arguments
 from worker.engine.compat import check_arq, signature_with_options
 from worker.engine.connections import close_pool, open_pool, thread_client, wake_connection
 from worker.engine.cron import enqueue_due
@@ -30,9 +32,13 @@ from worker.engine.runs import Runs
 from worker.engine.serve import burst, own_leases_kept, reserves, serve
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
     from signal import Signals
 
+    from arq.worker import Function
+
+    from worker.engine.arguments import ArqArguments
     from worker.engine.claims import Batch
 
 logger = logging.getLogger("worker.engine")
@@ -58,11 +64,20 @@ class Worker(arq.worker.Worker):
     # What `arq.worker.get_kwargs` reads to find a WorkerSettings' attributes.
     __signature__ = signature_with_options(arq.worker.Worker)
 
-    def __init__(self, functions: Any = (), *, options: Options | None = None, **arq_arguments: Any) -> None:
+    def __init__(
+        self,
+        functions: Sequence[str | Function | Callable[..., Awaitable[Any]]] = (),
+        *,
+        options: Options | None = None,
+        **arguments: Unpack[ArqArguments],
+    ) -> None:
         check_arq()
-        self._drain = Drain(self)
-        super().__init__(functions, **arq_arguments)
+        named = [arq.worker.func(function) for function in cast("Sequence[Any]", functions)]
         self.options = options or Options()
+        check_arguments(named, self.options, arguments)
+        self._drain = Drain(self)
+        self.context = contextvars.copy_context()
+        super().__init__(named, **arguments)
         self.queues = (self.queue_name, *self.options.more_queues)
         self.worker_id = new_worker_id()
         self.paused_functions: frozenset[str] = frozenset()
@@ -71,7 +86,9 @@ class Worker(arq.worker.Worker):
         self.outage = Outage()
         self.wanted = asyncio.Event()
         self.waits = False
-        self.link = Link(lambda: self.pool, self.queues, self.worker_id, self.options, self.outage)
+        self.link = Link(
+            lambda: self.pool, self.queues, self.worker_id, self.options, self.outage, lambda: self.context
+        )
         self.health = Health(self)
         self.runs = Runs(self)
         self.line = Line(self)
@@ -118,6 +135,7 @@ class Worker(arq.worker.Worker):
 
     async def main(self) -> None:
         """Open the pool, start up, and run jobs until stopped, or in burst mode until there is none."""
+        self._drain.begin_anew()
         if self._pool is None:
             self._pool = await open_pool(self)
         arq_log.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
@@ -132,6 +150,7 @@ class Worker(arq.worker.Worker):
         self.ctx["redis"] = self.pool
         if self.on_startup:
             await self.on_startup(self.ctx)
+        self.context = contextvars.copy_context()
         if self.burst:
             await burst(self)
         else:
@@ -192,7 +211,7 @@ class Worker(arq.worker.Worker):
         if not self._handle_signals:
             self.handle_sig(signal.SIGUSR1)
         if self._pool is None:
-            self._drain.deafen()
+            self._drain.end()
             return
         await self._drain.settle()
         await asyncio.to_thread(self.leases.stop)
@@ -208,7 +227,7 @@ class Worker(arq.worker.Worker):
         finally:
             pool, self._pool = self.pool, None
             await close_pool(pool, self.options.command_timeout_s)
-            self._drain.deafen()
+            self._drain.end()
 
 
 def _read_pickle_or_json(raw: bytes) -> dict[str, Any]:

@@ -8,21 +8,25 @@ key                         type    life                                        
 ==========================  ======  ==========================================  ==================================
 ``arq:queue``, …            zset    for ever; member job id, score due time     producer adds; claim parks the
                             (ms)    in unix ms, while claimed the lease's end   score; retry re-scores; end removes
-``arq:job:<id>``            string  until the job ends (stock producers: 24 h   producer; the end deletes it
-                                    after it is due)
+``arq:job:<id>``            string  until the job ends (stock producers: 24 h   producer; a claim takes the end off
+                                    after it is due, unless claimed by then)    its life; the job's end deletes it
 ``arq:in-progress:<id>``    string  the lease, renewed while the job runs;      claim (SET NX); renewed from the
                                     a cron job's stays 60 s after its end;      worker's lease thread; end deletes
-                                    worker id and unix ms of the claim
+                                    worker id and unix ms of the claim, with
+                                    ``ended:`` before it after the end
 ``arq:retry:<id>``          string  24.5 h after the last try; number of        a retry; stock workers at each
                                     tries that count, 0 if there are only       start; the end deletes it
                                     errors to be told of
 ``arq:result:<id>``         string  ``keep_result`` (1 h), or for ever          end of a job
-``arq:abort``               zset    until the job starts or ends                ``Job.abort()``
+``arq:abort``               zset    until the job ends                          ``Job.abort()``
 ``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the
                                                                                 last one to stop deletes it
 --------------------------  ------  ------------------------------------------  ----------------------------------
 ``arq:leases:<queue>``      zset    until none of the queue's jobs is held;     as ``arq:in-progress:<id>``: ours
                                     member job id, score the parked score       only, not those of stock workers
+``arq:holders:<queue>``     hash    as ``arq:leases:<queue>``; job id → token   claim; the endings delete
+                                    of our latest claim, until it is ended,
+                                    also when its lease has run out
 ``arq:shelves:<queue>``     hash    while a job may be on one; paused function  claim; hand-back of a job whose
                                     → number of its shelf, a band of scores in  function is paused
                                     the queue that is due for nobody
@@ -80,6 +84,7 @@ HEALTH_CHECK_SUFFIX: Final = ":health-check"
 
 SHELVES_PREFIX: Final = "arq:shelves:"
 LEASES_PREFIX: Final = "arq:leases:"
+HOLDERS_PREFIX: Final = "arq:holders:"
 ERRORS_PREFIX: Final = "arq:errors:"
 CRASHES_PREFIX: Final = "arq:crashes:"
 UNKNOWN_PREFIX: Final = "arq:unknown:"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import arq.worker
 import pytest
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings
 
 from worker.engine import DeadLetters, Options, Worker
 
@@ -38,6 +38,12 @@ async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
 
 
 @pytest.fixture
+def redis_settings(redis_url: str) -> RedisSettings:
+    """What a worker needs that is to open its pool by itself."""
+    return RedisSettings.from_dsn(redis_url)
+
+
+@pytest.fixture
 def letters(redis: ArqRedis) -> DeadLetters:
     return DeadLetters(redis)
 
@@ -64,7 +70,9 @@ async def either(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterato
 
     def make(functions: Any = (), **arguments: Any) -> arq.worker.Worker:
         defaults: dict[str, Any] = {"burst": True, "poll_delay": 0, "max_jobs": 10}
-        made.append(kind(functions, redis_pool=ArqRedis.from_url(redis_url), **{**defaults, **arguments}))
+        if "redis_settings" not in arguments:
+            defaults["redis_pool"] = ArqRedis.from_url(redis_url)
+        made.append(kind(functions, **{**defaults, **arguments}))
         return made[-1]
 
     yield make
@@ -72,3 +80,18 @@ async def either(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterato
         # Arq's own worker raises from here what its jobs were cancelled with.
         with suppress(BaseException):
             await worker.close()
+
+
+@pytest.fixture
+async def stock(redis_url: str) -> AsyncIterator[MakeEither]:
+    """Makes Arq's own workers, in burst mode."""
+    made: list[arq.worker.Worker] = []
+
+    def make(functions: Any = (), **arguments: Any) -> arq.worker.Worker:
+        pool = ArqRedis.from_url(redis_url)
+        made.append(arq.worker.Worker(functions, redis_pool=pool, burst=True, poll_delay=0.01, **arguments))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        await worker.close()

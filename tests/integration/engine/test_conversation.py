@@ -15,6 +15,7 @@ from tests.integration.engine.jobs import Ctx, put_many, serving
 from tests.waiting import eventually
 from worker.engine.conversation import Conversation
 from worker.engine.outage import UNREACHABLE
+from worker.engine.patience import patience
 from worker.engine.scripts import script
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ async def test_a_lost_connection_is_told_and_replaced(conversation: Conversation
     [before] = await conversation.call(WHO)
     assert await redis.client_kill_filter(_id=before) == 1
     with pytest.raises(UNREACHABLE):
-        await conversation.call(WHO)
+        async with patience(5.0):
+            await conversation.call(WHO)
     [after] = await conversation.call(WHO)
     assert after != before
 
@@ -121,7 +123,7 @@ async def test_renewed_while_a_call_is_under_way_it_connects_anew_after_it(
     [before] = await conversation.call(WHO)
     held = asyncio.create_task(conversation.call([("BZPOPMIN", "something", 0)]))
     await eventually(lambda: is_blocked(redis))
-    await conversation.renew()
+    conversation.renew()
     await redis.zadd("something", {"soon": 1})
     assert await held == [[b"something", b"soon", b"1"]]
     [after] = await conversation.call(WHO)

@@ -10,7 +10,7 @@ from noteflow.infrastructure.queue import keys
 from tests.integration.engine.conftest import MakeWorker
 from tests.integration.engine.jobs import QUEUE, Ctx, put, serving
 from tests.waiting import eventually
-from worker.engine import AttemptError, DeadLetters, Matching, Options, Refused, Replayed
+from worker.engine import DeadLetters, Matching, Options, Refused, Replayed
 
 mended = {"yet": False}
 
@@ -121,18 +121,6 @@ async def test_the_oldest_gives_way_when_there_are_too_many_and_it_is_said(
     assert await redis.exists(keys.dead_letter("j0")) == 0
     assert (await letters.counts())["evicted"] == 2
     assert [f"dead letter 'j{n}' gave way" in caplog.text for n in range(4)] == [True, True, False, False]
-
-
-async def test_a_stock_worker_can_have_its_job_copied_before_it_fails(redis: ArqRedis, letters: DeadLetters) -> None:
-    await redis.enqueue_job("sow", "ü", _job_id="j")
-    body = await redis.get("arq:job:j")
-    attempts = [AttemptError("a.B", "c", attempt=1)]
-    await letters.bury_copy("j", queue=QUEUE, function="sow", reason="why", attempts=attempts, tries=2)
-    letter = await letters.show("j")
-    assert letter is not None
-    assert (letter.body, letter.errors, letter.tries, letter.reason) == (body, tuple(attempts), 2, "why")
-    assert await redis.exists("arq:job:j") == 1
-    assert await redis.zcard(QUEUE) == 1
 
 
 async def test_a_letter_is_written_though_the_body_expired_while_the_job_ran(

@@ -6,13 +6,13 @@ import signal
 from contextlib import suppress
 
 import pytest
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings
 from arq.worker import func
 
 from tests.integration.engine.conftest import MakeWorker
 from tests.integration.engine.jobs import QUEUE, Ctx, put
 from tests.waiting import eventually
-from worker.engine import DeadLetters, drain
+from worker.engine import DeadLetters, Worker, drain
 
 
 async def test_twenty_deploys_during_one_long_job_do_not_fail_it(
@@ -94,3 +94,22 @@ async def test_endings_are_flushed_before_a_worker_closes(redis: ArqRedis, make_
     await worker.close()
     assert len(await redis.keys("arq:result:*")) == 50
     assert await redis.zcard(QUEUE) == 0
+
+
+async def test_a_worker_that_is_run_again_listens_and_is_seen_again(
+    redis: ArqRedis, redis_settings: RedisSettings
+) -> None:
+    async def answer(ctx: Ctx) -> int:
+        return 42
+
+    before = signal.getsignal(signal.SIGTERM)
+    worker = Worker([answer], redis_settings=redis_settings)
+    for _ in range(2):
+        run = asyncio.create_task(worker.async_run())
+        await eventually(lambda: redis.exists(f"arq:worker:{worker.worker_id}"))
+        await eventually(lambda: redis.exists(worker.health_check_key))
+        assert signal.getsignal(signal.SIGTERM) is not before
+        worker.handle_sig(signal.SIGUSR1)
+        await worker.close()
+        await asyncio.gather(run, return_exceptions=True)
+        assert signal.getsignal(signal.SIGTERM) is before

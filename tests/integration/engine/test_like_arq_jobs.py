@@ -6,10 +6,9 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
 import pytest
 from arq.connections import ArqRedis
-from arq.jobs import JobStatus, ResultNotFound
+from arq.jobs import JobStatus
 from arq.worker import FailedJobs, JobExecutionFailed, func
 
 from tests.integration.engine.conftest import MakeEither
@@ -61,25 +60,6 @@ async def test_only_the_result_and_the_line_of_health_remain(either: MakeEither,
     assert await redis.keys("*") == [b"arq:result:j"]
 
 
-@pytest.mark.parametrize(
-    ("of_function", "of_worker", "life_s"),
-    [({}, {}, 3600), ({"keep_result": 7}, {}, 7), ({"keep_result_forever": True}, {}, -1), ({}, {"keep_result": 9}, 9)],
-)
-async def test_results_live_as_long_as_asked(
-    either: MakeEither, redis: ArqRedis, of_function: Any, of_worker: Any, life_s: int
-) -> None:
-    await must_enqueue(redis, "answer", _job_id="j")
-    await either([func(answer, name="answer", **of_function)], **of_worker).main()
-    assert await redis.ttl("arq:result:j") in (life_s, life_s - 1)
-
-
-async def test_a_result_of_no_life_is_not_kept(either: MakeEither, redis: ArqRedis) -> None:
-    job = await must_enqueue(redis, "answer", _job_id="j")
-    await either([func(answer, name="answer", keep_result=0)]).main()
-    with pytest.raises(ResultNotFound):
-        await job.result(poll_delay=0)
-
-
 async def test_the_context_tells_about_the_job(either: MakeEither, redis: ArqRedis) -> None:
     seen: Ctx = {}
 
@@ -113,6 +93,19 @@ async def test_run_check_raises_for_failed_jobs_and_counts_the_others(either: Ma
     await must_enqueue(redis, "fail")
     with pytest.raises(FailedJobs, match="1 job failed ValueError"):
         await either([fail]).run_check()
+
+
+async def test_run_check_names_every_failure_and_may_be_called_again(either: MakeEither, redis: ArqRedis) -> None:
+    worker = either([answer, fail])
+    for total in (1, 2):
+        await must_enqueue(redis, "answer")
+        assert await worker.run_check() == total
+    for _ in range(2):
+        await must_enqueue(redis, "fail")
+    with pytest.raises(FailedJobs) as failed:
+        await worker.run_check()
+    assert str(failed.value) == "2 jobs failed:\nValueError('no good')\nValueError('no good')"
+    assert (failed.value.count, len(failed.value.job_results)) == (2, 2)
 
 
 async def test_an_unknown_function_fails_in_a_burst(
@@ -151,35 +144,3 @@ async def test_an_id_is_taken_until_its_result_is_gone(either: MakeEither, redis
     assert await redis.enqueue_job("answer", _job_id="j") is None
     await redis.delete("arq:result:j")
     assert await redis.enqueue_job("answer", _job_id="j") is not None
-
-
-async def test_a_result_that_cannot_be_written_is_said_to_be_so(
-    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def local(ctx: Ctx) -> Any:
-        class Private:
-            pass
-
-        return Private()
-
-    job = await must_enqueue(redis, "local", _job_id="j")
-    await either([func(local, name="local")]).main()
-    info = await job.result_info()
-    assert info is not None
-    assert (info.success, info.result) == (False, "unable to serialize result")
-    assert "error serializing result of j:local" in lines_of(caplog)
-
-
-async def test_a_worker_and_its_pool_may_have_a_codec_of_their_own(either: MakeEither, redis: ArqRedis) -> None:
-    redis.job_serializer, redis.job_deserializer = msgpack.packb, msgpack.unpackb
-    job = await must_enqueue(redis, "echo", 1)
-    await either([echo], job_serializer=msgpack.packb, job_deserializer=msgpack.unpackb).main()
-    assert await job.result(poll_delay=0) == [1, {}]
-
-
-async def test_a_job_in_a_foreign_codec_fails(either: MakeEither, redis: ArqRedis) -> None:
-    redis.job_serializer = msgpack.packb
-    await must_enqueue(redis, "answer")
-    worker = either([answer])
-    await worker.main()
-    assert counters(worker) == (0, 1, 0)

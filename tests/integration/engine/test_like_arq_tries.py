@@ -75,6 +75,17 @@ async def test_no_job_is_retried_when_retries_are_off(either: MakeEither, redis:
         await either([func(again, name="again")]).run_check(retry_jobs=False)
 
 
+async def test_what_is_said_of_a_retry_that_is_no_longer_retried_is_the_retry(
+    either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def again(ctx: Ctx) -> None:
+        raise Retry(defer=2) from KeyError("k")
+
+    await must_enqueue(redis, "again", _job_id="j")
+    await either([func(again, name="again")], retry_jobs=False).main()
+    assert "! j:again failed, Retry: <Retry defer X.XXs>" in lines_of(caplog)
+
+
 async def test_a_producer_may_say_which_try_it_is(either: MakeEither, redis: ArqRedis) -> None:
     tries = []
 
@@ -86,16 +97,3 @@ async def test_a_producer_may_say_which_try_it_is(either: MakeEither, redis: Arq
     await must_enqueue(redis, "note", _job_try=3)
     await either([func(note, name="note")]).main()
     assert tries == [3, 4]
-
-
-async def test_a_job_over_its_time_fails(either: MakeEither, redis: ArqRedis, caplog: pytest.LogCaptureFixture) -> None:
-    async def long(ctx: Ctx) -> None:
-        await asyncio.Event().wait()
-
-    job = await must_enqueue(redis, "long", _job_id="j")
-    worker = either([func(long, name="long", timeout=0.05)])
-    await worker.main()
-    assert counters(worker) == (0, 1, 0)
-    with pytest.raises(TimeoutError):
-        await job.result(poll_delay=0)
-    assert "! j:long failed, TimeoutError:" in lines_of(caplog)

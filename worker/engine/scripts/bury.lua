@@ -4,10 +4,11 @@
 -- ARGV   id, token ('' = not fenced), remove the job (1) or only copy it (0, for stock workers, which remove it
 --        themselves), function, reason, errors of this attempt (JSON array), tries, worker, enqueued (ms or ''),
 --        most letters kept, life of the result (ms; 0 for ever, -1 none), result, body as claimed ('' if it had none)
--- reads  arq:job:<id>, arq:errors:<id>, arq:crashes:<id>
+-- reads  arq:job:<id>, arq:errors:<id>, arq:crashes:<id>, arq:holders:<queue>
 -- writes arq:dead:letter:<id>, arq:dead:letters, arq:dead:counts, arq:result:<id>;
---        deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its queue entry, lease entry and
---        abort mark
+--        deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its entries in the queue,
+--        arq:leases:<queue> and arq:holders:<queue>, and its abort mark
+-- include holder
 --
 -- returns {1 buried | 2 buried before | 0 not ours any more, nothing done, id evicted to make room, …}
 local queue, id, token, remove = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
@@ -18,8 +19,7 @@ local letter = 'arq:dead:letter:' .. id
 if token ~= '' then
   local owner = redis.pcall('GET', 'arq:in-progress:' .. id)
   if owner ~= token then
-    local score = owner == false and redis.pcall('ZSCORE', queue, id)
-    if not score or type(score) ~= 'table' and tonumber(score) == math.floor(tonumber(score)) then
+    if owner ~= false or not nobody_has_claimed_since(queue, id, token) then
       -- An answer may have been lost on its way: then the letter is there, and its writer is told so.
       local writer = redis.pcall('HGET', letter, 'token')
       return { writer == token and 2 or 0 }
@@ -60,7 +60,7 @@ if remove then
     redis.call('SET', 'arq:result:' .. id, result, 'PX', life)
   end
   redis.pcall('ZREM', queue, id)
-  redis.pcall('ZREM', 'arq:leases:' .. queue, id)
+  let_go(queue, id)
   redis.pcall('ZREM', 'arq:abort', id)
 end
 

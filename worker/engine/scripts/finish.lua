@@ -3,9 +3,12 @@
 -- KEYS   the queues
 -- ARGV   six a job: queue number, id, token, life of the result (ms; 0 for ever, -1 none), how long the lease's key
 --        stays (ms; cron jobs), result
+-- reads  arq:holders:<queue>
 -- writes arq:result:<id>; deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its entries in
---        the queue and in arq:leases:<queue>, and its mark in arq:abort
+--        the queue, arq:leases:<queue> and arq:holders:<queue>, and its mark in arq:abort
+-- include holder
 --
+-- A lease that stays says that its job has ended, or an end that is said twice would end the next job of the id.
 -- returns one number a job: 1 ended, 2 the job was gone and only its result was kept, 0 not ours any more, nothing done.
 -- Doing it twice is dull. The DEL comes first: it makes room, and a server that is out of memory lets a script which
 -- has begun to write go on.
@@ -28,16 +31,13 @@ local answers, doomed, leaving = {}, {}, {}
 for n, owner in ipairs(owners) do
   local i = 6 * n - 5
   local number, id = tonumber(ARGV[i]), ARGV[i + 1]
-  local answer = owner == ARGV[i + 2] and 1 or 0
+  local answer = owner == ARGV[i + 2] and 1 or owner == 'ended:' .. ARGV[i + 2] and 2 or 0
   if not owner then
-    -- The lease ran out, or the server lost its data. A parked score means that nobody else has claimed it since.
-    local score = redis.pcall('ZSCORE', KEYS[number], id)
-    if type(score) == 'table' then
-      answer = 1 -- the queue is no queue any more, out of which nobody can have claimed
-    elseif score then
-      answer = tonumber(score) ~= math.floor(tonumber(score)) and 1 or 0
-    else
-      answer = redis.call('EXISTS', 'arq:job:' .. id) == 0 and 2 or 0
+    -- The lease ran out, or the server lost its data.
+    if nobody_has_claimed_since(KEYS[number], id, ARGV[i + 2]) then
+      answer = 1
+    elseif not redis.call('ZSCORE', KEYS[number], id) and redis.call('EXISTS', 'arq:job:' .. id) == 0 then
+      answer = 2
     end
   end
   answers[n] = answer
@@ -59,7 +59,7 @@ for n, answer in ipairs(answers) do
   if answer == 1 then
     keep(id, life, result)
     if stay > 0 then
-      redis.call('SET', leases[n], ARGV[i + 2], 'PX', stay)
+      redis.call('SET', leases[n], 'ended:' .. ARGV[i + 2], 'PX', stay)
     end
   elseif answer == 2 then
     keep(id, life, result, 'NX')
@@ -68,7 +68,7 @@ end
 local any_abort = redis.call('EXISTS', 'arq:abort') == 1
 for number, ids in pairs(leaving) do
   redis.pcall('ZREM', KEYS[number], unpack(ids))
-  redis.pcall('ZREM', 'arq:leases:' .. KEYS[number], unpack(ids))
+  let_go(KEYS[number], unpack(ids))
   if any_abort then
     redis.pcall('ZREM', 'arq:abort', unpack(ids))
   end

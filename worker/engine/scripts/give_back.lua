@@ -6,13 +6,13 @@
 --        old score, errors (JSON objects, a line each; '' none), grace (ms; '' none: how long the function may stay unknown), paused
 --        function on whose shelf it is put with its old score ('' none; after the delay if there is no shelf for it),
 --        why at no cost ('' if the try counts), longest delay (ms; '' = the delay does not grow with each such return)
--- writes the queues, arq:shelves:<queue>, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, arq:handed-back:<id>, the
---        life of arq:job:<id>; deletes arq:in-progress:<id> and its entry in arq:leases:<queue>
+-- writes the queues, arq:shelves:<queue>, arq:retry:<id>, arq:errors:<id>, arq:unknown:<id>, arq:handed-back:<id>;
+--        deletes arq:in-progress:<id>, its entries in arq:leases:<queue> and arq:holders:<queue>
 --
 -- returns one number a job: 1 put back, 0 not ours any more, nothing done, 3 the grace is over, nothing done
 -- include shelf
+-- include holder
 local RETRY_LIFE_S = 88400
-local DAY_MS = 86400000
 local ERRORS_KEPT = 20
 
 local clock = redis.call('TIME')
@@ -24,8 +24,7 @@ local function ours(queue, id, token)
   if owner == token then
     return true
   end
-  local score = owner == false and redis.call('ZSCORE', queue, id)
-  return score and tonumber(score) ~= math.floor(tonumber(score))
+  return owner == false and nobody_has_claimed_since(queue, id, token)
 end
 
 local function grace_over(id, grace)
@@ -57,7 +56,7 @@ for i = 1, #ARGV, 11 do
     answers[#answers + 1] = 3
   else
     redis.call('DEL', 'arq:in-progress:' .. id)
-    redis.pcall('ZREM', 'arq:leases:' .. queue, id)
+    let_go(queue, id)
     local errors_key = 'arq:errors:' .. id
     if failures ~= '' then
       for failure in string.gmatch(failures, '[^\n]+') do
@@ -82,11 +81,6 @@ for i = 1, #ARGV, 11 do
       redis.call('EXPIRE', key, RETRY_LIFE_S)
     end
     local due = delay == '' and tonumber(score) or now + tonumber(delay)
-    -- A body must not run out of life while its job waits for a try that was promised.
-    local life = redis.call('PTTL', 'arq:job:' .. id)
-    if delay ~= '' and life >= 0 and life < tonumber(delay) + DAY_MS / 24 then
-      redis.call('PEXPIRE', 'arq:job:' .. id, tonumber(delay) + DAY_MS)
-    end
     local shelf = paused_function ~= '' and shelf_of(queue, paused_function)
     redis.call('ZADD', queue, shelf and shelved_score(shelf, score) or string.format('%.0f', due), id)
     answers[#answers + 1] = 1

@@ -3,7 +3,8 @@
 -- KEYS   the queues
 -- ARGV   the claim's token, lease ms
 -- reads  arq:leases:<queue>, since thousands of others may be due within a lease
--- writes the queues; deletes arq:in-progress:<id> and its entry in arq:leases:<queue>
+-- writes the queues; deletes arq:in-progress:<id>, its entries in arq:leases:<queue> and arq:holders:<queue>
+-- include holder
 --
 -- returns how many were handed back
 local clock = redis.call('TIME')
@@ -17,8 +18,12 @@ for _, queue in ipairs(KEYS) do
       local lease = 'arq:in-progress:' .. id
       if redis.pcall('GET', lease) == ARGV[1] then
         redis.call('DEL', lease)
-        redis.pcall('ZREM', 'arq:leases:' .. queue, id)
-        redis.call('ZADD', queue, string.format('%.0f', now), id)
+        let_go(queue, id)
+        -- What had no body may have been enqueued anew, for a time of its own.
+        local score = redis.pcall('ZSCORE', queue, id)
+        if type(score) == 'string' and tonumber(score) ~= math.floor(tonumber(score)) then
+          redis.call('ZADD', queue, string.format('%.0f', now), id)
+        end
         count = count + 1
       end
     end

@@ -2,7 +2,9 @@
 --
 -- KEYS   the queues
 -- ARGV   lease ms, then three a job: queue number, id, token
+-- reads  arq:holders:<queue>
 -- writes arq:in-progress:<id>, the parked scores in the queues and in arq:leases:<queue>
+-- include holder
 --
 -- returns the ids that somebody else claimed, ended or enqueued anew meanwhile
 local clock = redis.call('TIME')
@@ -17,16 +19,14 @@ for i = 2, #ARGV, 3 do
   local owner = redis.pcall('GET', key)
   local ours = owner == token and redis.call('PEXPIRE', key, lease) == 1
   if owner == false then
-    local score = redis.pcall('ZSCORE', KEYS[number], id)
-    if score and (type(score) == 'table' or tonumber(score) ~= math.floor(tonumber(score))) then
-      -- Run out while we were cut off, and nobody has taken it (out of a queue that is none any more nobody can): it is
-      -- still ours.
+    if nobody_has_claimed_since(KEYS[number], id, token) then
+      -- Run out while we were cut off: it is still ours.
       ours = redis.call('SET', key, token, 'PX', lease) and true
-    elseif score then
+    elseif redis.call('ZSCORE', KEYS[number], id) then
       lost[#lost + 1] = id
     end
     -- No score at all: the server lost its data. The run goes on, its result will be kept.
-  elseif owner ~= token then
+  elseif owner ~= token and owner ~= 'ended:' .. token then
     lost[#lost + 1] = id
   end
   if ours then

@@ -1,6 +1,7 @@
 -- Enqueue a dead letter's body again as if it were new.
 --
 -- ARGV   id
+-- reads  arq:in-progress:<id>
 -- writes arq:job:<id>, the letter's queue, arq:dead:counts; deletes arq:result, retry, errors, crashes, unknown of
 --        the job, the letter and its entry in arq:dead:letters
 --
@@ -15,7 +16,7 @@ local body = redis.call('HGET', letter, 'body')
 if not body then
   return 'empty'
 end
-if redis.call('EXISTS', 'arq:job:' .. id) == 1 then
+if redis.call('EXISTS', 'arq:job:' .. id, 'arq:in-progress:' .. id) > 0 then
   return 'queued'
 end
 local clock = redis.call('TIME')

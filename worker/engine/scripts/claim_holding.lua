@@ -1,0 +1,116 @@
+-- Holding a job: its lock, and what is to be known of it once it is locked.
+--
+-- Included by claim.lua. `jobs` are those taken, `parking` the scores at which they are to wait for their worker's death.
+--
+-- reads  arq:job:<id>, arq:retry:<id>, arq:errors:<id>, arq:abort
+-- writes arq:in-progress:<id>, arq:crashes:<id>, the life of arq:job:<id>; of a suspect that is put off the
+--        queue and arq:leases:<queue>
+local RETRY_LIFE_S = 88400
+local PUT_OFF_MS = 200
+
+local function lock(id)
+  local key = 'arq:in-progress:' .. id
+  local locked = redis.pcall('SET', key, token, 'NX', 'PX', lease)
+  if locked and locked.err then
+    make_room()
+    locked = redis.call('SET', key, token, 'NX', 'PX', lease)
+  end
+  if locked then
+    return true
+  end
+  -- Every lease has an end. One without is no lease but somebody's mistake, and would block the job for ever.
+  if redis.call('PTTL', key) == -1 then
+    redis.call('SET', key, token, 'PX', lease)
+    return true
+  end
+  return false
+end
+
+local function count_crash(id)
+  local key = 'arq:crashes:' .. id
+  local crashes = redis.pcall('INCR', key)
+  if type(crashes) == 'table' then
+    redis.call('SET', key, 1)
+    crashes = 1
+  end
+  redis.call('EXPIRE', key, RETRY_LIFE_S)
+  return crashes
+end
+
+-- A suspect has cost workers, or was only beside the job that did. No two of them run in one worker, so that the next
+-- death tells which. The others are put off: still parked, at no cost, for a worker that has none.
+local function is_one_too_many(id)
+  local crashes = redis.pcall('GET', 'arq:crashes:' .. id)
+  if suspicion == 0 or (tonumber(type(crashes) == 'string' and crashes or 0) or 0) + 1 < suspicion then
+    return false
+  end
+  local too_many = has_suspect
+  has_suspect = true
+  return too_many
+end
+
+local put_off_now = 0
+
+local function put_off(queue, id)
+  put_off_now = put_off_now + 1
+  local score = string.format('%.1f', now + PUT_OFF_MS + 0.5)
+  redis.call('DEL', 'arq:in-progress:' .. id)
+  redis.call('ZADD', queue, score, id)
+  redis.pcall('ZADD', 'arq:leases:' .. queue, score, id)
+end
+
+-- What its earlier claims failed of. Only a job that was claimed before can have any, which is not looked for otherwise.
+local function errors_of(id, was_claimed)
+  local errors = was_claimed and redis.pcall('LRANGE', 'arq:errors:' .. id, 0, -1) or {}
+  return errors.err and {} or errors
+end
+
+local function is_parked(score)
+  local number = tonumber(score)
+  return number ~= math.floor(number) and number < math.huge and number > -math.huge
+end
+
+local jobs, bytes = {}, 0
+local parked_score = string.format('%.1f', now + lease + 0.5)
+local parking = {}
+
+-- Read what locked jobs are made of; what would exceed the bytes, and suspects that are too many, are unlocked again.
+-- Returns how many were.
+local function take(number, ids, scores)
+  if #ids == 0 then
+    return 0
+  end
+  local names = {}
+  for i, id in ipairs(ids) do
+    names[i] = 'arq:job:' .. id
+    names[#ids + i] = 'arq:retry:' .. id
+  end
+  local found = redis.call('MGET', unpack(names))
+  local park, unlocked = parking[number] or {}, 0
+  parking[number] = park
+  for i, id in ipairs(ids) do
+    if bytes >= bytes_limit then
+      for rest = i, #ids do
+        redis.call('DEL', 'arq:in-progress:' .. ids[rest])
+      end
+      return unlocked + #ids - i + 1
+    end
+    local was_lost = is_parked(scores[i])
+    if was_lost and is_one_too_many(id) then
+      put_off(KEYS[number], id)
+      unlocked = unlocked + 1
+    else
+      local body, retries = found[i], found[#ids + i]
+      local misshapen = not body and redis.call('EXISTS', names[i]) or 0
+      local aborted = look_for_aborts and type(redis.pcall('ZSCORE', 'arq:abort', id)) == 'string'
+      -- If a body expired under its claim, its id could be enqueued anew, and the end of this claim would end both.
+      redis.call('PERSIST', names[i])
+      bytes = bytes + (body and #body or 0)
+      jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries or 0) or 0) + 1,
+        was_lost and count_crash(id) or 0, aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost) }
+      park[#park + 1] = parked_score
+      park[#park + 1] = id
+    end
+  end
+  return unlocked
+end
