@@ -8,8 +8,10 @@ deadline is no longer renewed: its job has ignored its timeout, and somebody els
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
@@ -78,7 +80,8 @@ class LeaseKeeper:
     def overdue(self) -> bool:
         """Tell whether leases may have run out that are still held: nobody could renew them, for it all stood still.
 
-        The process was stopped, or its host asleep, or one call kept the interpreter from every other thread.
+        The process was stopped, or its host asleep, or one call kept the interpreter from every other thread. Or the
+        server may be one that knows of an earlier time.
         """
         return bool(self._held) and self._thread is not None and _elapsed_s() - self._renewed_at > self._lease_s * 0.8
 
@@ -101,6 +104,10 @@ class LeaseKeeper:
     def renew_soon(self) -> None:
         """Renew now rather than when the next third is over."""
         self._wake.set()
+
+    def doubt(self) -> None:
+        """Take leases for overdue until they are renewed: another server may answer, and to it they may be over."""
+        self._renewed_at = -math.inf
 
     def beat_soon(self) -> None:
         """Write the worker's record now rather than with the next beat: what it says has changed."""
@@ -179,8 +186,11 @@ class LeaseKeeper:
         args: list[Any] = [int(self._lease_s * 1000)]
         for claim in claims:
             args += (claim.queue, claim.key, claim.token)
-        for key in call_script(client, "renew", self._queues, args):
-            for claim in claims:
-                # Dropped meanwhile: it has ended by itself, and that is why it was not found.
-                if claim.key == key and self._held.pop(id(claim), None) is not None:
+        lost = Counter(call_script(client, "renew", self._queues, args))
+        # Should two runs here have had the same job, the older is lost: `claims` are in order.
+        for claim in claims if lost else ():
+            if lost[claim.key] > 0:
+                lost[claim.key] -= 1
+                # Unless it was dropped meanwhile: it has ended by itself, and that is why it was not found.
+                if self._held.pop(id(claim), None) is not None:
                     self._lost(claim)

@@ -82,20 +82,20 @@ async def _attempt(worker: Worker, job: Job) -> Attempt:
     if claim.errors:
         attempt.ctx["earlier_errors"] = claim.errors
     timeout_s = worker.job_timeout_s if job.function.timeout_s is None else job.function.timeout_s
-    worker.runs.lease_until(claim, timeout_s)
     task = asyncio.current_task()
     assert task is not None
-    timer: asyncio.TimerHandle | None = None
+    timer = _limit(worker, claim, task, timeout_s)
     try:
         if claim.cause is not None:
             raise asyncio.CancelledError  # noqa: TRY301 - cancelled between the claim and here
         claim.task = worker.job_tasks[claim.job_id] = task
         if worker.on_job_start:
             await worker.on_job_start(attempt.ctx)
+            if timer is not None:
+                timer.cancel()
+            timer = _limit(worker, claim, task, timeout_s)
         attempt.start_ms = timestamp_ms()
         _log_start(worker, job, attempt.start_ms)
-        if timeout_s is not None:
-            timer = worker.loop.call_later(timeout_s, _expire, claim, task)
         attempt.result = await job.function.coroutine(attempt.ctx, *envelope.args, **envelope.kwargs)
     except GeneratorExit:
         raise
@@ -121,6 +121,14 @@ def _timeout(cancelled: BaseException) -> TimeoutError:
     error = TimeoutError()
     error.__cause__ = cancelled  # whose traceback shows where the job was waiting
     return error
+
+
+def _limit(
+    worker: Worker, claim: Claim, task: asyncio.Task[Any], timeout_s: float | None
+) -> asyncio.TimerHandle | None:
+    """Give the function, and before it the hook, so long, and the lease a little longer."""
+    worker.runs.lease_until(claim, timeout_s)
+    return None if timeout_s is None else worker.loop.call_later(timeout_s, _expire, claim, task)
 
 
 def _expire(claim: Claim, task: asyncio.Task[Any]) -> None:

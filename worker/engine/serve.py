@@ -56,11 +56,16 @@ async def _nothing_remains(worker: Worker) -> bool:
 
 async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> None:
     """Claim and start jobs until cancelled; no fault of Redis ends it."""
+
+    async def broken() -> None:
+        worker.leases.doubt()
+        await worker.link.connect_anew()
+
     watcher = Watcher(
         connect,
         worker.queues,
         due=worker.wanted.set,
-        broken=worker.link.connect_anew,
+        broken=broken,
         emptied=worker.leases.beat_soon,  # the worker's record is gone too
         own_writes=lambda: worker.link.turns,
         outages=lambda: (worker.outage.count, worker.outage.lasts),
@@ -168,7 +173,7 @@ async def _beat(worker: Worker) -> None:
     """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
     pause_s, answer_s = max(worker.poll_delay_s, 0.5), worker.options.command_timeout_s
     while True:
-        call = worker.outage.begin()
+        call, outages = worker.outage.begin(), worker.outage.count
         try:
             if worker.allow_abort_jobs:
                 async with patience(answer_s):
@@ -181,6 +186,8 @@ async def _beat(worker: Worker) -> None:
             worker.leases.renew_soon()  # it says whether Redis is away, or only this connection was lost
         except Exception:
             logger.exception("the worker's beat failed")
+        if worker.outage.count != outages:  # what was in use as others were given up rests in the pool by now
+            await worker.link.connect_anew()
         await asyncio.sleep(pause_s)
 
 

@@ -268,3 +268,64 @@ async def test_a_worker_that_stood_still_for_longer_than_its_lease_renews_before
         go_on.set()
         await eventually(lambda: worker.jobs_complete == 2)
     assert await redis.keys("arq:crashes:*") == []
+
+
+async def lapse(redis: Any, job_id: str, *, cut: bool = False) -> None:
+    """Let a lease run out at once, as on a server that has come back with older data, `cut`: all connections too."""
+    async with redis.pipeline(transaction=True) as pipe:
+        if cut:
+            pipe.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        pipe.delete(f"arq:in-progress:{job_id}")
+        pipe.zadd(QUEUE, {job_id: now_ms() - 100.5})
+        await pipe.execute()
+
+
+async def test_of_two_runs_in_one_worker_only_that_is_stopped_which_has_lost_its_lease(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    go_on = asyncio.Event()
+    begun: list[str] = []
+
+    async def slow(ctx: Ctx) -> None:
+        begun.append(ctx["job_id"])
+        await go_on.wait()
+
+    await put(redis, "j", "slow")
+    worker = make_worker([func(slow, name="slow")], burst=False, options=Options(lease_s=30))
+    await worker.claim(1)
+    await eventually(lambda: len(begun) == 1)
+    first = worker.tasks["j"]
+    await lapse(redis, "j")
+    await worker.claim(1)
+    await eventually(lambda: len(begun) == 2)
+    worker.leases.renew_soon()
+    await asyncio.wait_for(first, 5)
+    go_on.set()
+    await eventually(lambda: worker.jobs_complete == 1)
+    await eventually(lambda: redis.exists("arq:result:j"))
+
+
+async def test_leases_are_renewed_before_claiming_where_the_server_may_be_another(
+    redis: Any, make_worker: MakeWorker
+) -> None:
+    go_on = asyncio.Event()
+    begun: list[str] = []
+
+    async def slow(ctx: Ctx) -> None:
+        begun.append(ctx["job_id"])
+        await go_on.wait()
+
+    await put(redis, "j", "slow")
+    options = Options(lease_s=30, idle_poll_s=30)
+    worker = make_worker([func(slow, name="slow")], burst=False, poll_delay=30, options=options)
+    async with serving(worker):
+        await eventually(lambda: begun and worker.waits and worker.leases.rounds)
+        rounds = worker.leases.rounds
+        await lapse(redis, "j", cut=True)
+        await eventually(lambda: worker.leases.rounds > rounds)
+        await put(redis, "k", "slow")
+        await eventually(lambda: "k" in begun)
+        assert begun == ["j", "k"]
+        go_on.set()
+        await eventually(lambda: worker.jobs_complete == 2)
+    assert await redis.keys("arq:crashes:*") == []

@@ -98,6 +98,21 @@ async def test_a_hook_that_raises_ends_at_most_its_job(
         await eventually(lambda: redis.exists("arq:result:bad"))
 
 
+async def test_a_hook_before_a_job_that_does_not_return_ends_with_the_jobs_timeout(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    async def hang_for_bad(ctx: Ctx) -> None:
+        if ctx["job_id"] == "bad":
+            await asyncio.Event().wait()
+
+    await put(redis, "bad", "fine")
+    worker = make_worker([fine], burst=False, job_timeout=0.1, max_jobs=1, on_job_start=hang_for_bad)
+    async with serving(worker):
+        await put(redis, "good", "fine")
+        await eventually(lambda: redis.exists("arq:result:good"))
+        assert worker.jobs_failed == 1
+
+
 async def test_arguments_too_large_to_show_are_not_spelled_out(redis: ArqRedis, make_worker: MakeWorker) -> None:
     knot: Any = ["x"]
     for _ in range(60):
