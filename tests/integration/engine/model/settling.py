@@ -10,7 +10,7 @@ from hypothesis.stateful import precondition, rule
 from tests.integration.engine.model.comparing import check_same
 from tests.integration.engine.model.stage import Held
 from tests.integration.engine.model.taking import Taking
-from tests.integration.engine.model.ways import BURY, FINISH, RETRY, WAYS, kind_for, way_of
+from tests.integration.engine.model.ways import BURY, FINISH, GROWING, RETRY, WAYS, kind_for, way_of
 from worker.engine.claims import Status
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Settling(Taking):
             self.say_the_last_endings_again()
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), kind=st.sampled_from([FINISH, RETRY, BURY]))
+    @rule(data=st.data(), kind=st.sampled_from([FINISH, RETRY, GROWING, BURY]))
     def end_as_most_do(self, data: st.DataObject, kind: str) -> None:
         self._settle([self._draw_held(data)], [kind])
 

@@ -15,7 +15,8 @@ from tests.integration.engine.model.stage import LIVES_MS, LOWER, UPPER
 if TYPE_CHECKING:
     from tests.integration.engine.model.job import Job
 
-pausable = st.sampled_from([*(f"function:{name}" for name in LIVES_MS), f"queue:{UPPER}", f"queue:{LOWER}"])
+functions = [f"function:{name}" for name in LIVES_MS]
+pausable = st.sampled_from([*functions, *functions, f"queue:{UPPER}", f"queue:{LOWER}"])
 
 STOCK_LEASE_MS = 1_206_000
 STOCK_RETRY_MS = 180_000
