@@ -53,6 +53,7 @@ class Job:
     result: Kept | None = None
     letter: dict[str, Any] | None = None
     died: float = 0.0
+    buried_function: str = ""
 
     @property
     def is_live(self) -> bool:

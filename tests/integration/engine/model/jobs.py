@@ -64,7 +64,7 @@ class Jobs:
             return "queued"
         letter, job.letter = job.letter, None
         job.result = job.retry = job.errors = job.crashes = job.unknown = job.handed = None
-        self.enqueue(job, letter["function"], letter["body"], None, now)
+        self.enqueue(job, job.buried_function, letter["body"], None, now)
         self.counts["replayed"] += 1
         return "replayed"
 

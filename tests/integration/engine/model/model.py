@@ -131,7 +131,8 @@ class Model(Jobs):
             "token": bury.claim.token,
             **({} if body is None else {"body": body}),
         }
-        job.died = now
+        # A claim without a body may bury what was enqueued anew under it.
+        job.died, job.buried_function = now, job.function if job.body else bury.function
         self.counts["buried"] += 1
         self._note(job, "dead")
         job.end()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 UPPER, LOWER = "arq:queue", "low"
 # Ids are unique in a Redis, so each has its queue. Few, for it is on one id that things get in each other's way.
 QUEUES: Final = {"a": UPPER, "b": UPPER, "c": UPPER, "cron": UPPER, "x": LOWER, "y": LOWER}
-MOST_LETTERS: Final = 2
+MOST_LETTERS: Final = 1
 
 # Time passes in steps of 19 s. All lives and delays, the engine's own too, leave 5 to 14 s over a number of steps, also
 # doubled: so no moment of the story comes close to an end by chance, however long a step takes on a busy machine.

@@ -16,6 +16,7 @@ from tests.integration.engine.model.steering import Steering
 if TYPE_CHECKING:
     from tests.integration.engine.model.hands import Hands
 
+mostly = st.sampled_from([True, True, False])
 limits = st.sampled_from([1, 2, 3, 10])
 
 
@@ -24,11 +25,11 @@ class Taking(Steering):
 
     deaths = 0
 
-    @rule(limit=limits, reserve=st.integers(0, 1), aborts=st.booleans(), has_suspect=st.booleans())
+    @rule(limit=limits, reserve=st.integers(0, 1), aborts=mostly, has_suspect=st.booleans())
     def ann_claims(self, limit: int, reserve: int, aborts: bool, has_suspect: bool) -> None:
         self._claim(self.hands[0], limit, reserve, aborts=aborts, has_suspect=has_suspect)
 
-    @rule(limit=limits, reserve=st.integers(0, 1), aborts=st.booleans())
+    @rule(limit=limits, reserve=st.integers(0, 1), aborts=mostly)
     def bob_claims(self, limit: int, reserve: int, aborts: bool) -> None:
         self._claim(self.hands[1], limit, reserve, aborts=aborts)
 

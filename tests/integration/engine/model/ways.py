@@ -24,7 +24,6 @@ LATE_MS: Final = 1_811_000
 LONGEST_MS: Final = 598_000
 GRACE_MS: Final = 234_000
 CRON_STAYS_MS: Final = 123_000
-LETTER_LIFE_MS: Final = 3_600_000
 
 
 def kind_for(held: Held, kind: str) -> str:
@@ -61,7 +60,7 @@ def way_of(held: Held, kind: str, numbers: Iterator[int]) -> Callable[[], Settle
             reason=f"reason {next(numbers)}",
             errors=error_list(told),
             result=f"failure {next(numbers)}".encode(),
-            life_ms=LETTER_LIFE_MS,
+            life_ms=LIVES_MS[function],
         ),
     }
     return made[kind]
