@@ -57,7 +57,7 @@ class Producing(Stage):
     def enqueue_what_soon_expires(self, job_id: str, function: str) -> None:
         self._enqueue(job_id, function, _expires=BRIEF_S)
 
-    @rule(tick=st.integers(0, 2))
+    @rule(tick=st.integers(0, 9))
     def cron_tick(self, tick: int) -> None:
         job, now = self.model.jobs["cron"], self.story.now
         mark = f"{keys.CRON_PREFIX}cron:{tick}"

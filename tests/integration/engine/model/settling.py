@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.integration.engine.model.comparing import check_same
-from tests.integration.engine.model.stage import Held
+from tests.integration.engine.model.stage import STEP_S, Held
 from tests.integration.engine.model.taking import Taking
-from tests.integration.engine.model.ways import BURY, FINISH, GROWING, RETRY, WAYS, kind_for, way_of
+from tests.integration.engine.model.ways import BURY, FINISH, GROWING, RETRY, UNKNOWN, WAYS, kind_for, way_of
 from worker.engine.claims import Status
 
 if TYPE_CHECKING:
@@ -53,6 +53,22 @@ class Settling(Taking):
     def settle_a_group(self, data: st.DataObject) -> None:
         group = self._draw_group(data)
         self._settle(group, [data.draw(st.sampled_from(WAYS), "ending") for _ in group])
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), kind=st.sampled_from([RETRY, GROWING, UNKNOWN]), times=st.integers(2, 4))
+    def a_job_fails_again_and_again(self, data: st.DataObject, kind: str, times: int) -> None:
+        """Let one worker claim, again and again, a job that ends in the same way each time."""
+        wait_s = STEP_S * (16 if kind == UNKNOWN else 32)  # longer than the grace, or than the longest delay
+        held: Held | None = self._draw_held(data)
+        for _ in range(times):
+            if held is not None:
+                self._settle([held], [kind])
+                self.some_seconds_pass(wait_s)
+                before = len(self.held)
+                self._claim(held.hands, 10)
+                again = [each for each in self.held[before:] if each.claim.job_id == held.claim.job_id]
+                held = again[0] if again else None
+                self.some_seconds_pass()
 
     @precondition(lambda self: self.said)
     @rule()
