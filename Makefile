@@ -7,7 +7,7 @@ RUN := PYTHONDONTWRITEBYTECODE= $(BIN)/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow chaos lint fmt bench up down lock clean
+.PHONY: help demo test test-slow chaos model lint fmt bench up down lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -23,6 +23,9 @@ test-slow: $(READY)  ## run what takes too long for every day
 
 chaos: $(READY)  ## break everything while three workers work: ARGS="--seed 7 --seconds 60"
 	@$(RUN) -m tests.chaos $(ARGS)
+
+model: $(READY)  ## try the engine's scripts against their model, from seed to seed: ARGS="--seed 7 --seconds 60"
+	@$(RUN) -m tests.integration.engine.model $(ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff format --check .
