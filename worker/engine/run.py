@@ -92,6 +92,7 @@ async def _attempt(worker: Worker, job: Job) -> Attempt:
         claim.task = worker.job_tasks[claim.job_id] = task
         if worker.on_job_start:
             await worker.on_job_start(attempt.ctx)
+            worker.runs.lease_until(claim, timeout_s)  # the hook's time is not the job's
         attempt.start_ms = timestamp_ms()
         _log_start(worker, job, attempt.start_ms)
         if timeout_s is not None:
