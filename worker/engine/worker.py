@@ -164,7 +164,12 @@ class Worker(arq.worker.Worker):
                 return
         limit = self.options.gate.most(limit)
         if self.allow_pick_jobs and limit > 0:
-            await self.claim(limit)
+            try:
+                await self.claim(limit)
+            except UNREACHABLE:
+                if not await self.link.recover():
+                    raise
+                await self.claim(limit)
         if self.allow_abort_jobs:
             await self._cancel_aborted_jobs()
         await self.heart_beat()
