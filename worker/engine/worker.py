@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import pickle
@@ -167,7 +168,10 @@ class Worker(arq.worker.Worker):
             try:
                 await self.claim(limit)
             except UNREACHABLE:
-                if not await self.link.recover():
+                recovered = False
+                with contextlib.suppress(*UNREACHABLE):
+                    recovered = await self.link.recover()
+                if not recovered:
                     raise
                 await self.claim(limit)
         if self.allow_abort_jobs:
