@@ -102,6 +102,12 @@ class Link:
             self._asking.abandon(asked)
             raise
 
+    async def recover(self) -> bool:
+        """Hand back what lost claims may have taken, with the retries that the pool was told; say if any were lost."""
+        lost = bool(self._asking.unanswered)
+        await self._recover_all()
+        return lost
+
     async def flush(self, within_s: float) -> None:
         """Wait until every ending is recorded, at most `within_s`; then give up on the rest, whose leases will end."""
         self._start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import pickle
@@ -164,7 +165,15 @@ class Worker(arq.worker.Worker):
                 return
         limit = self.options.gate.most(limit)
         if self.allow_pick_jobs and limit > 0:
-            await self.claim(limit)
+            try:
+                await self.claim(limit)
+            except UNREACHABLE:
+                recovered = False
+                with contextlib.suppress(*UNREACHABLE):
+                    recovered = await self.link.recover()
+                if not recovered:
+                    raise
+                await self.claim(limit)
         if self.allow_abort_jobs:
             await self._cancel_aborted_jobs()
         await self.heart_beat()

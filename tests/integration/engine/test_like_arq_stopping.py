@@ -79,6 +79,7 @@ async def test_a_closed_worker_may_be_run_again(
         run = asyncio.create_task(worker.async_run())
         job = await must_enqueue(redis, "answer")
         assert await job.result(timeout=5, poll_delay=0.01) == 42
+        await eventually(lambda: all(task.done() for task in worker.tasks.values()))
         worker.handle_sig(signal.SIGUSR1)
         await worker.close()
         await asyncio.gather(run, return_exceptions=True)

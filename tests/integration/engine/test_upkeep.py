@@ -133,11 +133,13 @@ async def test_bodies_that_waited_most_of_a_day_no_longer_expire(redis: ArqRedis
         await redis.enqueue_job("fine", _job_id=f"old{number}", _defer_until=datetime.fromtimestamp(now - 80_000, UTC))
     await redis.enqueue_job("fine", _job_id="new")
     await redis.enqueue_job("fine", _job_id="chosen", _expires=60)
+    await redis.enqueue_job("fine", _job_id="aborted", _defer_by=3600)
+    await redis.zadd(QUEUE, {"aborted": 1})
     await redis.zadd(f"arq:leases:{QUEUE}", {"forgotten": (now - 80_000) * 1000, "held": (now + 5) * 1000})
     worker = make_worker([fine])
     assert await keeper.keep_bodies(worker) == 3
     assert await redis.zrange(f"arq:leases:{QUEUE}", 0, -1) == [b"held"]
-    lives = [await redis.ttl(f"arq:job:{name}") for name in ("old0", "old1", "old2", "new", "chosen")]
+    lives = [await redis.ttl(f"arq:job:{name}") for name in ("old0", "old1", "old2", "new", "chosen", "aborted")]
     assert lives[:3] == [-1, -1, -1]
     assert all(life > 0 for life in lives[3:])
     # Once an hour in the whole fleet is enough.

@@ -1,0 +1,59 @@
+"""A burst and a connection that is lost, once or for good."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import pytest
+from arq.connections import ArqRedis
+from arq.worker import func
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tests.integration.engine.jobs import Ctx, put
+from tests.proxy import Proxy
+from worker.engine import Worker
+
+
+@pytest.fixture
+async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
+    async with Proxy(redis_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def tries() -> list[int]:
+    return []
+
+
+@pytest.fixture
+async def worker(proxy: Proxy, tries: list[int]) -> AsyncIterator[Worker]:
+    async def note(ctx: Ctx) -> None:
+        tries.append(ctx["job_try"])
+
+    pool = ArqRedis.from_url(proxy.url)
+    worker = Worker([func(note, name="note", max_tries=1)], redis_pool=pool, burst=True, handle_signals=False)
+    yield worker
+    await worker.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_burst_whose_claim_is_cut_off_goes_on_and_charges_nobody(
+    redis: ArqRedis, proxy: Proxy, worker: Worker, tries: list[int], when: Literal["before", "after"]
+) -> None:
+    await put(redis, "j", "note")
+    cut = proxy.on(b"EVALSHA", "reset", when=when)
+    assert await worker.run_check() == 1
+    assert cut.done == 1
+    assert tries == [1]
+
+
+async def test_a_burst_whose_redis_stays_away_says_so(
+    redis: ArqRedis, proxy: Proxy, worker: Worker, tries: list[int]
+) -> None:
+    await put(redis, "j", "note")
+    cut = proxy.on(b"EVALSHA", "reset", nth=None)
+    with pytest.raises((RedisConnectionError, OSError)):
+        await worker.main()
+    assert cut.done >= 2
+    assert tries == []
