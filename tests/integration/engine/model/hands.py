@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from tests.integration.engine.model.judgement import Asked
 from worker.engine import keeper, wire
 from worker.engine.asking import Asking
-from worker.engine.connections import call_scripts
-from worker.engine.scripts import call_script
+from worker.engine.conversation import Conversation
+from worker.engine.scripts import call_script, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ class Hands:
         """Hand back what unanswered claims took; return how many jobs of each token."""
         recovered = []
         for token in self._asking.unanswered[:]:
-            [count] = await self._send([wire.Call(self._asking.recovery(token))])
+            count = await run_script(self._pool, "recover", self.queues, self._asking.recovery(token))
             recovered.append((token, int(count)))
             self._asking.unanswered.remove(token)
         return recovered
@@ -97,7 +97,8 @@ class Hands:
 
     async def keep(self) -> None:
         """Do the keeper's round, unless somebody else has done it within the hour."""
-        worker = SimpleNamespace(pool=self._pool, worker_id=self.name, queues=self.queues, next_keeping_s=0.0)
+        worker = SimpleNamespace(pool=self._pool, worker_id=self.name, queues=self.queues, options=self.options)
+        worker.next_keeping_s = 0.0
         await keeper.keep_bodies(cast("Worker", worker))
 
     def renew(self, claims: Sequence[Claim]) -> list[str]:
@@ -108,8 +109,10 @@ class Hands:
         return [key.decode() for key in call_script(self._redis, "renew", self.queues, args)]
 
     async def _send(self, calls: Sequence[wire.Call]) -> list[Any]:
+        conversation = Conversation(lambda: self._pool.connection_pool, wire.SCRIPTS)
         async with asyncio.timeout(60):
-            answers = await call_scripts(self._pool, [call.command for call in calls], wire.SCRIPTS)
+            answers = await conversation.call([call.command for call in calls])
+        await conversation.end()
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
