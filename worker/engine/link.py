@@ -130,7 +130,7 @@ class Link:
     async def connect_anew(self) -> None:
         """Trust no connection from before: what one met, others would meet too, each after a time-out of its own."""
         self._conversation.renew()
-        await drop_idle(self._pool().connection_pool, self._options.command_timeout_s)
+        await drop_idle(self._pool().connection_pool)
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
