@@ -8,6 +8,8 @@ from typing import Literal
 import pytest
 from arq.connections import ArqRedis
 from arq.worker import func
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.integration.engine.jobs import Ctx, put
@@ -46,6 +48,23 @@ async def test_a_burst_whose_claim_is_cut_off_goes_on_and_charges_nobody(
     assert await worker.run_check() == 1
     assert cut.done == 1
     assert tries == [1]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_pool_that_was_told_to_retry_does_and_no_claim_is_made_twice(
+    redis: ArqRedis, proxy: Proxy, worker: Worker, tries: list[int], when: Literal["before", "after"]
+) -> None:
+    settings = {"retry": Retry(NoBackoff(), 3), "retry_on_error": [RedisConnectionError]}
+    worker.pool.connection_pool.connection_kwargs.update(settings)
+    await worker.pool.connection_pool.disconnect()
+    for number in range(3):
+        await put(redis, f"j{number}", "note")
+    cut = proxy.on(b"EVALSHA", "reset", when=when)
+    worker.max_jobs = 2  # the retry takes the third, while the first two are in nobody's hands
+    assert await worker.run_check() == 3
+    assert cut.done == 1
+    assert worker.outage.count == 0
+    assert tries == [1, 1, 1]
 
 
 async def test_a_burst_whose_redis_stays_away_says_so(
