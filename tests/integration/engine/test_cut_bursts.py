@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -14,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.integration.engine.jobs import Ctx, put
 from tests.proxy import Proxy
-from worker.engine import Worker
+from worker.engine import Options, Worker
 
 
 @pytest.fixture
@@ -34,7 +35,13 @@ async def worker(proxy: Proxy, tries: list[int]) -> AsyncIterator[Worker]:
         tries.append(ctx["job_try"])
 
     pool = ArqRedis.from_url(proxy.url)
-    worker = Worker([func(note, name="note", max_tries=1)], redis_pool=pool, burst=True, handle_signals=False)
+    worker = Worker(
+        [func(note, name="note", max_tries=1)],
+        redis_pool=pool,
+        burst=True,
+        handle_signals=False,
+        options=Options(lease_s=60),
+    )
     yield worker
     await worker.close()
 
@@ -61,7 +68,8 @@ async def test_a_pool_that_was_told_to_retry_does_and_no_claim_is_made_twice(
         await put(redis, f"j{number}", "note")
     cut = proxy.on(b"EVALSHA", "reset", when=when)
     worker.max_jobs = 2  # the retry takes the third, while the first two are in nobody's hands
-    assert await worker.run_check() == 3
+    async with asyncio.timeout(20):  # a claim that nobody hands back is held for a minute
+        assert await worker.run_check() == 3
     assert cut.done == 1
     assert worker.outage.count == 0
     assert tries == [1, 1, 1]
