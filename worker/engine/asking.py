@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.engine.wire import Request
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Asked:
     """Be one claim on its way, and what will answer it."""
 
@@ -53,6 +53,11 @@ class Asking:
         """Return a token that no claim had: the worker, and the moment on Redis's clock as far as that is known."""
         self._last_token = max(self._last_token + 1, int(wire.now_ms() + (self._offset_ms or 0)))
         return f"{self._worker_id}:{self._last_token}"
+
+    def again(self, asked: Asked) -> None:
+        """Ask the same under another token: what the first has taken meanwhile is to be handed back."""
+        self.unanswered.append(asked.request.token)
+        asked.request = replace(asked.request, token=self._token())
 
     def call(self, asked: Asked) -> wire.Call:
         """Return the call that claims, good for as long as we wait for its answer."""

@@ -80,11 +80,14 @@ async def close_pool(pool: ArqRedis, within_s: float) -> None:
                 await client.aclose(close_connection_pool=True)
 
 
-async def drop_idle(pool: ConnectionPool, within_s: float) -> None:
-    """Close those connections of the pool that nobody uses."""
-    with _farewells_not_waited_for():
-        async with patience(within_s):
-            await pool.disconnect(inuse_connections=False)
+async def drop_idle(pool: ConnectionPool) -> None:
+    """Close those connections of the pool that nobody uses.
+
+    No farewell is waited for, as the pool's own `disconnect` does: it would lend them meanwhile.
+    """
+    for connection in pool._available_connections[:]:
+        with _farewells_not_waited_for():
+            await connection.disconnect(nowait=True)
 
 
 def _farewells_not_waited_for() -> suppress:

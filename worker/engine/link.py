@@ -59,7 +59,10 @@ class Link:
         self._waiting = Backlog()
         self._asking = Asking(queues, worker_id, options)
         self._asked: Asked | None = None
-        self._conversation = Conversation(lambda: pool().connection_pool, wire.SCRIPTS)
+        # A lost connection is treated as redis-py's own client does, by the retries that the pool was told to make.
+        self._conversation = Conversation(
+            lambda: pool().connection_pool, wire.SCRIPTS, lambda lost, error: pool()._disconnect_raise(lost, error)
+        )
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
         self._turns = 0
@@ -130,7 +133,7 @@ class Link:
     async def connect_anew(self) -> None:
         """Trust no connection from before: what one met, others would meet too, each after a time-out of its own."""
         self._conversation.renew()
-        await drop_idle(self._pool().connection_pool, self._options.command_timeout_s)
+        await drop_idle(self._pool().connection_pool)
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
@@ -189,11 +192,18 @@ class Link:
             raise
         if asked is not None:
             calls.append(self._asking.call(asked))
+
+        def again() -> list[tuple[Any, ...]]:
+            if asked is not None:
+                self._asking.again(asked)
+                calls[-1] = self._asking.call(asked)
+            return [call.command for call in calls]
+
         self._turns += 1
         try:
             answer_s = self._options.command_timeout_s + sum(each.size for each in group) / SLOW_BYTES_PER_S
             async with patience(answer_s, lambda: self._conversation.come):
-                answers = await self._conversation.call([call.command for call in calls])
+                answers = await self._conversation.call([call.command for call in calls], again)
         except BaseException as error:
             if asked is not None:
                 self._asking.refuse(asked, error)
