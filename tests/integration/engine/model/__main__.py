@@ -13,7 +13,7 @@ from tests.integration.engine.model.running import STEPS, play
 from tests.integration.engine.model.stage import ground_on
 from worker.embedded import EmbeddedRedis
 
-STORIES = 100
+STORIES = 50
 
 
 def main() -> int:

@@ -15,8 +15,8 @@ from tests.integration.engine.model.stage import Ground, ground_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVERY_DAY = 60
-SLOWLY = 600
+EVERY_DAY = 40
+SLOWLY = 300
 
 
 @pytest.fixture
