@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Settlement, Status
-from worker.engine.connections import drop_idle
-from worker.engine.conversation import Conversation
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
-from worker.engine.patience import patience
-from worker.engine.scripts import run_script
+from worker.engine.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
     from worker.engine.options import Options
 
 logger = logging.getLogger("worker.engine")
-
-SLOW_BYTES_PER_S: Final = 1_000_000
-"""What a link must carry for large results to be recorded: it is waited for until they are there."""
 
 
 class Link:
@@ -50,7 +44,6 @@ class Link:
         outage: Outage,
         context: Callable[[], Context],
     ) -> None:
-        self._pool = pool
         self._context = context
         self._queues = tuple(queues)
         self._worker_id = worker_id
@@ -59,19 +52,15 @@ class Link:
         self._waiting = Backlog()
         self._asking = Asking(queues, worker_id, options)
         self._asked: Asked | None = None
-        # A lost connection is treated as redis-py's own client does, by the retries that the pool was told to make.
-        self._conversation = Conversation(
-            lambda: pool().connection_pool, wire.SCRIPTS, lambda lost, error: pool()._disconnect_raise(lost, error)
-        )
+        self._turns = Turns(pool, queues, options, self._asking)
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
-        self._turns = 0
         self.refusal = ""
 
     @property
     def turns(self) -> int:
         """Count the beginnings and ends of our calls: odd while one is under way."""
-        return self._turns
+        return self._turns.count
 
     @property
     def backlog(self) -> int:
@@ -91,7 +80,7 @@ class Link:
     ) -> Batch:
         """Claim up to `limit` due jobs (or `ids`, if due); raise what the connection raises."""
         self._closed = False
-        await self._recover_all()
+        await self._turns.recover_all()
         asked = self._asking.ask(limit, reserves, aborts=aborts, has_suspect=has_suspect, ids=ids)
         while self._asked is not None:
             await asyncio.wait([self._asked.batch])
@@ -108,7 +97,7 @@ class Link:
     async def recover(self) -> bool:
         """Hand back what lost claims may have taken, with the retries that the pool was told; say if any were lost."""
         lost = bool(self._asking.unanswered)
-        await self._recover_all()
+        await self._turns.recover_all()
         return lost
 
     async def flush(self, within_s: float) -> None:
@@ -125,15 +114,14 @@ class Link:
             self._pump = None
         self._waiting.give_up()
         try:
-            await self._recover_all()  # whoever asked was stopped before the answer came
+            await self._turns.recover_all()  # whoever asked was stopped before the answer came
         except UNREACHABLE as error:
             logger.warning("a claim was cut off; what it took runs when its lease ends: %s", in_words(error))
-        await self._conversation.end()
+        await self._turns.end()
 
     async def connect_anew(self) -> None:
         """Trust no connection from before: what one met, others would meet too, each after a time-out of its own."""
-        self._conversation.renew()
-        await drop_idle(self._pool().connection_pool)
+        await self._turns.connect_anew()
 
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
@@ -190,49 +178,6 @@ class Link:
         except Exception:
             self._asked = asked or self._asked  # nothing was sent: it goes with the next call
             raise
-        if asked is not None:
-            calls.append(self._asking.call(asked))
-
-        def again() -> list[tuple[Any, ...]]:
-            if asked is not None:
-                self._asking.again(asked)
-                calls[-1] = self._asking.call(asked)
-            return [call.command for call in calls]
-
-        self._turns += 1
-        try:
-            answer_s = self._options.command_timeout_s + sum(each.size for each in group) / SLOW_BYTES_PER_S
-            async with patience(answer_s, lambda: self._conversation.come):
-                answers = await self._conversation.call([call.command for call in calls], again)
-        except BaseException as error:
-            if asked is not None:
-                self._asking.refuse(asked, error)
-            raise
-        finally:
-            self._turns += 1
-        failure: BaseException | None = None
-        for call, answer in zip(calls, answers, strict=True):
-            if isinstance(answer, BaseException):
-                failure = failure or answer
-                if asked is not None and not call.settlements:
-                    self._asking.refuse(asked, answer)
-            elif call.settlements:
-                self._report(wire.apply(call, answer))
-            elif asked is not None:
-                self._asking.accept(asked, answer)
-        if failure is not None:
-            raise failure
+        await self._turns.take(calls, asked, size=sum(each.size for each in group))
         self.refusal = ""
         self._outage.answered(number)
-
-    async def _recover_all(self) -> None:
-        for token in self._asking.unanswered[:]:
-            async with patience(self._options.command_timeout_s):
-                recovered = await run_script(self._pool(), "recover", self._queues, self._asking.recovery(token))
-            self._asking.unanswered.remove(token)
-            if recovered:
-                logger.warning("handed back %d jobs whose claim was cut off", recovered)
-
-    def _report(self, evicted: list[str]) -> None:
-        for job_id in evicted:
-            logger.error("dead letter %r gave way to newer ones: max_dead_letters is reached", job_id)
