@@ -50,7 +50,7 @@ async def test_a_connection_cut_while_enqueuing_raises_and_repeating_tells_the_t
 
 
 async def test_a_silent_connection_is_given_up_after_the_timeout(redis_url: str) -> None:
-    async with Proxy(redis_url) as proxy, JobClient.from_url(proxy.url, timeout_s=0.2) as jobs:
+    async with Proxy(redis_url) as proxy, JobClient.from_url(proxy.url, timeout_s=0.5) as jobs:
         await jobs.enqueue(ingest(1))
         proxy.hang()
         with pytest.raises(QueueUnavailable, match=r"does not answer \(TimeoutError\)"):
