@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from typing import TYPE_CHECKING, Final
 
+from worker.engine.aborts import UNMEANT_AFTER_S, forget_unmeant
 from worker.engine.keeper import keep_bodies
 from worker.engine.outage import UNREACHABLE, Backoff
 from worker.engine.patience import patience
@@ -172,6 +174,7 @@ async def own_leases_kept(worker: Worker) -> None:
 async def _beat(worker: Worker) -> None:
     """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
     pause_s, answer_s = max(worker.poll_delay_s, 0.5), worker.options.command_timeout_s
+    unmeant_at = 0.0
     while True:
         call, outages = worker.outage.begin(), worker.outage.count
         try:
@@ -181,6 +184,10 @@ async def _beat(worker: Worker) -> None:
             async with patience(answer_s * (1 + len(worker.cron_jobs))):
                 await worker.heart_beat()
             await keep_bodies(worker)
+            if time.monotonic() >= unmeant_at:
+                unmeant_at = time.monotonic() + UNMEANT_AFTER_S
+                async with patience(answer_s):
+                    await forget_unmeant(worker)
         except UNREACHABLE as error:
             worker.outage.failed(error, call)
             worker.leases.renew_soon()  # it says whether Redis is away, or only this connection was lost

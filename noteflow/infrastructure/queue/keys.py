@@ -18,7 +18,7 @@ key                         type    life                                        
                                     tries that count, 0 if there are only       start; the end deletes it
                                     errors to be told of
 ``arq:result:<id>``         string  ``keep_result`` (1 h), or for ever          end of a job
-``arq:abort``               zset    until the job ends                          ``Job.abort()``
+``arq:abort``               zset    until the job ends, or 1–2 min if it has    ``Job.abort()``
 ``<queue>:health-check``    string  ``health_check_interval`` + 1 s             every worker of the queue, the
                                                                                 last one to stop deletes it
 --------------------------  ------  ------------------------------------------  ----------------------------------

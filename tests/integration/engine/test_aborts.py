@@ -11,7 +11,7 @@ from arq.connections import ArqRedis
 from arq.worker import func
 
 from tests.integration.engine.conftest import MakeWorker
-from tests.integration.engine.jobs import QUEUE, Ctx, now_ms, put
+from tests.integration.engine.jobs import QUEUE, Ctx, now_ms, put, serving
 from tests.waiting import eventually
 
 
@@ -73,3 +73,24 @@ async def test_an_abort_reaches_the_run_of_a_job_whose_earlier_run_has_not_stopp
     await redis.zadd("arq:abort", {"j": now_ms()})
     await worker._cancel_aborted_jobs()
     await eventually(lambda: worker.jobs_failed == 1)
+
+
+async def test_a_mark_that_came_after_the_end_of_its_job_does_not_wait_for_the_next_one(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    await put(redis, "later", "never", in_ms=3_600_000)
+    long_ago = now_ms() - 61_000
+    marks = {f"gone{number}": long_ago + number for number in range(300)}
+    await redis.zadd("arq:abort", {**marks, "later": long_ago, "just now": now_ms()})
+    worker = make_worker([func(never, name="never")], burst=False)
+    async with serving(worker):
+        await eventually(lambda: only_meant(redis))
+
+
+async def never(ctx: Ctx) -> None:
+    raise AssertionError("it is not due")
+
+
+async def only_meant(redis: ArqRedis) -> bool:
+    marked: list[bytes] = await redis.zrange("arq:abort", 0, -1)
+    return marked == [b"later", b"just now"]
