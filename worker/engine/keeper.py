@@ -21,8 +21,8 @@ logger = logging.getLogger("worker.engine")
 
 EVERY_S: Final = 3600
 OLD_S: Final = 20 * 3600
-ABORTED: Final = "(1"
-"""Arq gives a deferred job that is aborted the score 1, and so one that runs: neither has waited."""
+ABORTED: Final = 1
+"""The score that Arq gives to a job which is aborted before it is due, or while it runs: neither has waited."""
 
 _PAGE: Final = 500
 
@@ -40,7 +40,8 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
     kept = 0
     for queue in worker.queues:
         old_ms = (now - OLD_S) * 1000
-        kept += await _keep(worker, queue, ABORTED, old_ms)
+        await _keep(worker, queue, "-inf", ABORTED)
+        kept += await _keep(worker, queue, f"({ABORTED}", old_ms)
         async with patience(answer_s):
             shelves = await worker.pool.hvals(keys.SHELVES_PREFIX + queue)  # type: ignore[misc]
         for number in shelves:

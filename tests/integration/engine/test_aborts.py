@@ -13,6 +13,7 @@ from arq.worker import func
 from tests.integration.engine.conftest import MakeWorker
 from tests.integration.engine.jobs import QUEUE, Ctx, now_ms, put, serving
 from tests.waiting import eventually
+from worker.engine.scripts import run_script
 
 
 @pytest.mark.parametrize("answer", ["returns", "retries"])
@@ -73,6 +74,18 @@ async def test_an_abort_reaches_the_run_of_a_job_whose_earlier_run_has_not_stopp
     await redis.zadd("arq:abort", {"j": now_ms()})
     await worker._cancel_aborted_jobs()
     await eventually(lambda: worker.jobs_failed == 1)
+
+
+async def test_an_aborted_job_whose_claim_was_cut_off_is_free_at_once_and_stays_first_in_line(
+    redis: ArqRedis, make_worker: MakeWorker
+) -> None:
+    await put(redis, "j", "never")
+    worker = make_worker([func(never, name="never")])
+    [claim] = (await worker.link.claim(1, [0], aborts=True)).claims
+    await redis.zadd(QUEUE, {"j": 1})  # as Arq's abort does with a job that is not due yet, or runs
+    assert await run_script(redis, "recover", [QUEUE], [claim.token, 10_000]) == 1
+    assert await redis.exists("arq:in-progress:j") == 0
+    assert await redis.zscore(QUEUE, "j") == 1
 
 
 async def test_a_mark_that_came_after_the_end_of_its_job_does_not_wait_for_the_next_one(

@@ -38,7 +38,7 @@ class Model(Jobs):
     def recover(self, token: str, now: float, lease_ms: int) -> int:
         """Put back what a claim took whose answer never came; what has a place of its own by now stays there."""
         ours = [job for job in self.jobs.values() if job.lock and job.lock.value == token]
-        held = [job for job in ours if job.score is not None and now <= job.score <= now + lease_ms + 1000]
+        held = [job for job in ours if job.listed is not None and now <= job.listed <= now + lease_ms + 1000]
         for job in held:
             job.score = now if job.parked else job.score
             job.release()
