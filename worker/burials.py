@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from noteflow.infrastructure.queue.failures import type_name
-from worker.engine.claims import Ending
+from worker.engine.ending import Ending
 from worker.engine.verdicts import Refused
 from worker.logs import logger, subject
 

@@ -11,7 +11,7 @@ from jobs import handlers
 from worker.burials import tell_burial
 from worker.bursting import carry_over
 from worker.collecting import spare_what_stays
-from worker.engine.claims import Ending
+from worker.engine.ending import Ending
 from worker.engine.gate import Gate
 from worker.engine.options import Options
 from worker.engine.worker import Worker

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from worker.engine.claims import Ending, Outcome
 from worker.engine.dead_letters import DeadLetter, DeadLetters, Matching, Replayed
+from worker.engine.ending import Ending, Outcome
 from worker.engine.from_settings import check_health, create_worker, run_worker
 from worker.engine.gate import Gate
 from worker.engine.options import Options

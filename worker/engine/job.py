@@ -11,7 +11,8 @@ from arq.jobs import SerializationError
 from arq.utils import timestamp_ms
 from arq.worker import JobExecutionFailed
 
-from worker.engine.claims import Bury, Claim, Finish, GiveBack, Outcome, Settlement, Why
+from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, Why
+from worker.engine.ending import Outcome
 from worker.engine.envelope import Envelope, Unreadable, empty_envelope, read_envelope
 from worker.engine.results import result_bytes, result_life_ms
 from worker.engine.verdicts import AttemptError, error_list

@@ -11,7 +11,7 @@ from worker.engine.numbers import check_number, check_seconds, check_whole
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.engine.claims import Ending
+    from worker.engine.ending import Ending
 
 _MORE_THAN_0: Final = ("lease_s", "command_timeout_s", "idle_poll_s", "beat_s")
 _0_OR_MORE: Final = ("overrun_s", "unknown_function_grace_s", "slot_patience_s")

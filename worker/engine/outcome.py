@@ -10,13 +10,14 @@ import arq.worker
 from arq.worker import JobExecutionFailed, Retry, RetryJob
 
 from worker.engine import lines
-from worker.engine.claims import Bury, Cause, Finish, GiveBack, Outcome, Settlement, Why
+from worker.engine.claims import Bury, Cause, Finish, GiveBack, Settlement, Why
+from worker.engine.ending import Outcome
 from worker.engine.results import result_bytes, result_life_ms
 from worker.engine.verdicts import AttemptError, HandBack, Refused, error_list
 
 if TYPE_CHECKING:
+    from worker.engine.attempt import Attempt
     from worker.engine.job import Job
-    from worker.engine.run import Attempt
     from worker.engine.worker import Worker
 
 arq_log = logging.getLogger("arq.worker")

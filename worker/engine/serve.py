@@ -6,14 +6,10 @@ import asyncio
 import contextlib
 import logging
 import random
-import time
 from typing import TYPE_CHECKING, Final
 
-from worker.engine.aborts import UNMEANT_AFTER_S, forget_unmeant
-from worker.engine.keeper import keep_bodies
 from worker.engine.outage import UNREACHABLE, Backoff
-from worker.engine.patience import patience
-from worker.engine.remaining import remaining
+from worker.engine.upkeep import look_after
 from worker.engine.wake import Watcher
 
 if TYPE_CHECKING:
@@ -28,32 +24,6 @@ logger = logging.getLogger("worker.engine")
 
 BACKLOG_LIMIT: Final = 2_000
 """With so many endings waiting to be recorded, nothing more is claimed."""
-
-BURST_PAUSE_S: Final = 0.02
-
-
-async def burst(worker: Worker) -> None:
-    """Run what is due until no more than paused jobs is left, ``max_burst_jobs`` have been started, or it stops."""
-    while True:
-        worker.wanted.clear()
-        await worker._poll_iteration()
-        if 0 <= worker.max_burst_jobs <= worker._jobs_started():
-            break
-        if not worker.tasks and (not worker.allow_pick_jobs or await _nothing_remains(worker)):
-            break
-        if worker.job_counter >= worker.max_jobs or not worker.allow_pick_jobs or not worker.tasks:
-            await _wanted(worker, max(worker.poll_delay_s, BURST_PAUSE_S))
-        else:
-            await asyncio.wait(worker.tasks.values(), timeout=max(worker.poll_delay_s, BURST_PAUSE_S))
-    await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
-
-
-async def _nothing_remains(worker: Worker) -> bool:
-    for queue in worker.queues:
-        async with patience(worker.options.command_timeout_s):
-            if (await remaining(worker.pool, queue)).runnable:
-                return False
-    return True
 
 
 async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> None:
@@ -78,7 +48,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
     worker.leases.beat_soon()  # the worker's first record, also of one that was closed before
     async with asyncio.TaskGroup() as helpers:
         watching = helpers.create_task(watcher.run())
-        beating = helpers.create_task(_beat(worker))
+        beating = helpers.create_task(look_after(worker))
         try:
             await _claim_for_ever(worker, watcher)
         finally:
@@ -123,7 +93,7 @@ async def _may_claim(worker: Worker) -> None:
         if worker.allow_pick_jobs and not full:
             return
         worker.wanted.clear()
-        await _wanted(worker, 0.1 if worker.link.backlog else None)
+        await wanted_within(worker, 0.1 if worker.link.backlog else None)
 
 
 async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:
@@ -137,11 +107,12 @@ async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:
         ahead_s = max((batch.next_due_ms - batch.now_ms) / 1000, 0.001)
         timeout_s = ahead_s if timeout_s is None else min(timeout_s, ahead_s)
     worker.waits = True
-    await _wanted(worker, timeout_s)
+    await wanted_within(worker, timeout_s)
     worker.waits = False
 
 
-async def _wanted(worker: Worker, within_s: float | None) -> None:
+async def wanted_within(worker: Worker, within_s: float | None) -> None:
+    """Wait until the worker is called, for so long at most."""
     # Not `wait_for`: Python 3.11's swallows a cancellation that comes together with the event.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
@@ -169,33 +140,6 @@ async def own_leases_kept(worker: Worker) -> None:
     while worker.leases.overdue and not (worker.burst and worker.outage.lasts):
         worker.leases.renew_soon()
         await asyncio.sleep(0.02)
-
-
-async def _beat(worker: Worker) -> None:
-    """Look after what has no event: cron, the queue's line of health, aborts, the life of waiting bodies."""
-    pause_s, answer_s = max(worker.poll_delay_s, 0.5), worker.options.command_timeout_s
-    unmeant_at = 0.0
-    while True:
-        call, outages = worker.outage.begin(), worker.outage.count
-        try:
-            if worker.allow_abort_jobs:
-                async with patience(answer_s):
-                    await worker._cancel_aborted_jobs()
-            async with patience(answer_s * (1 + len(worker.cron_jobs))):
-                await worker.heart_beat()
-            await keep_bodies(worker)
-            if time.monotonic() >= unmeant_at:
-                unmeant_at = time.monotonic() + UNMEANT_AFTER_S
-                async with patience(answer_s):
-                    await forget_unmeant(worker)
-        except UNREACHABLE as error:
-            worker.outage.failed(error, call)
-            worker.leases.renew_soon()  # it says whether Redis is away, or only this connection was lost
-        except Exception:
-            logger.exception("the worker's beat failed")
-        if worker.outage.count != outages:  # what was in use as others were given up rests in the pool by now
-            await worker.link.connect_anew()
-        await asyncio.sleep(pause_s)
 
 
 def reserves(worker: Worker, limit: int) -> list[int]:

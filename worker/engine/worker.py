@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 import pickle
@@ -18,6 +17,7 @@ from arq.connections import log_redis_info
 from noteflow.infrastructure.queue import codec
 from worker.engine.aborts import cancel_aborted
 from worker.engine.arguments import check_arguments
+from worker.engine.burst import burst, claim_in_burst
 from worker.engine.compat import check_arq, signature_with_options
 from worker.engine.connections import close_pool, open_pool, thread_client, wake_connection
 from worker.engine.cron import enqueue_due
@@ -30,7 +30,7 @@ from worker.engine.options import Options
 from worker.engine.outage import UNREACHABLE, Outage, in_words
 from worker.engine.patience import patience
 from worker.engine.runs import Runs
-from worker.engine.serve import burst, own_leases_kept, reserves, serve
+from worker.engine.serve import own_leases_kept, reserves, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -165,15 +165,7 @@ class Worker(arq.worker.Worker):
                 return
         limit = self.options.gate.most(limit)
         if self.allow_pick_jobs and limit > 0:
-            try:
-                await self.claim(limit)
-            except UNREACHABLE:
-                recovered = False
-                with contextlib.suppress(*UNREACHABLE):
-                    recovered = await self.link.recover()
-                if not recovered:
-                    raise
-                await self.claim(limit)
+            await claim_in_burst(self, limit)
         if self.allow_abort_jobs:
             await self._cancel_aborted_jobs()
         await self.heart_beat()

@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from noteflow.domain.outcomes import AlreadyApplied, Applied, Superseded
 from worker.delivery import Delivery
 from worker.endings import Completed, Ending, Parked
-from worker.engine.claims import Ending as Recorded
-from worker.engine.claims import Outcome, Why
+from worker.engine.claims import Why
+from worker.engine.ending import Ending as Recorded
+from worker.engine.ending import Outcome
 from worker.retry import Failure
 
 OTHER: Final = "other"

@@ -25,7 +25,7 @@ from worker.telemetry.observer import Observer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.engine.claims import Ending
+    from worker.engine.ending import Ending
 
 Burst = Callable[..., Awaitable[Worker]]
 

@@ -13,7 +13,7 @@ from noteflow.domain.outcomes import AlreadyApplied, Applied, Superseded
 from tests.unit.telemetry.registry import everything
 from worker.delivery import Delivery
 from worker.endings import Completed
-from worker.engine.claims import Ending, Outcome
+from worker.engine.ending import Ending, Outcome
 from worker.telemetry.jobs import JobMetrics
 from worker.telemetry.registry import new_registry
 
