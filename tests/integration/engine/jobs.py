@@ -7,6 +7,8 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from arq.worker import func
+
 from noteflow.infrastructure.queue.codec import Codec, serialize
 
 if TYPE_CHECKING:
@@ -64,3 +66,30 @@ async def command_counts(redis: ArqRedis) -> dict[str, int]:
     """Return how often each command was called, also from scripts, since the last reset."""
     stats = await redis.info("commandstats")
     return {name.removeprefix("cmdstat_"): int(told["calls"]) for name, told in stats.items()}
+
+
+def abandon(worker: Worker) -> None:
+    """Let a worker forget its runs, as one that was killed does."""
+    for claim in worker.leases.held:
+        worker.leases.drop(claim)
+
+
+async def has_no_lease(redis: Any, job_id: str) -> bool:
+    """Tell whether nobody holds a job, or its lease has run out."""
+    return not await redis.exists(f"arq:in-progress:{job_id}")
+
+
+class Slow:
+    """A function whose jobs last until told to go on; `begun` are the ids of those that did."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.begun: list[str] = []
+
+    @property
+    def function(self) -> Any:
+        async def slow(ctx: Ctx) -> None:
+            self.begun.append(ctx["job_id"])
+            await self.go_on.wait()
+
+        return func(slow, name="slow")

@@ -4,14 +4,13 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from arq.connections import ArqRedis
 from arq.worker import func
 
 from tests.integration.engine.conftest import MakeWorker
-from tests.integration.engine.jobs import QUEUE, Ctx, now_ms, put, serving
+from tests.integration.engine.jobs import QUEUE, Ctx, Slow, abandon, has_no_lease, now_ms, put, serving
 from tests.waiting import eventually
 from worker.engine import DeadLetters, Options, Worker
 
@@ -22,27 +21,17 @@ async def hold_lease_of(redis: ArqRedis, job_id: str) -> int:
     return int(await redis.pttl(f"arq:in-progress:{job_id}"))
 
 
-def abandon(worker: Worker) -> None:
-    """Let a worker forget its runs, as one that was killed does."""
-    for claim in worker.leases.held:
-        worker.leases.drop(claim)
-
-
 async def test_a_lease_is_renewed_for_as_long_as_the_job_runs(redis: ArqRedis, make_worker: MakeWorker) -> None:
-    go_on = asyncio.Event()
-
-    async def slow(ctx: Ctx) -> None:
-        await go_on.wait()
-
+    slow = Slow()
     await put(redis, "j", "slow")
-    worker = make_worker([func(slow, name="slow")], burst=False, options=SHORT)
+    worker = make_worker([slow.function], burst=False, options=SHORT)
     async with serving(worker):
         await eventually(lambda: worker.job_counter == 1)
         rounds = worker.leases.rounds
         await eventually(lambda: worker.leases.rounds >= rounds + 5)
         assert await hold_lease_of(redis, "j") > 200
         assert (await redis.zscore(QUEUE, "j") or 0) > now_ms()
-        go_on.set()
+        slow.go_on.set()
         await eventually(lambda: worker.jobs_complete == 1)
 
 
@@ -78,13 +67,9 @@ async def test_a_job_past_its_timeout_loses_its_lease(redis: ArqRedis, make_work
     worker = make_worker([func(stubborn, name="stubborn", timeout=0.1)], burst=False, options=options)
     await worker.claim(1)
     await eventually(lambda: not worker.leases.held)
-    await eventually(lambda: _expired(redis))
+    await eventually(lambda: has_no_lease(redis, "j"))
     go_on.set()
     await asyncio.gather(*worker.tasks.values())
-
-
-async def _expired(redis: ArqRedis) -> bool:
-    return not await redis.exists("arq:in-progress:j")
 
 
 async def test_a_lost_lease_cancels_the_run(redis: ArqRedis, make_worker: MakeWorker) -> None:
@@ -110,18 +95,14 @@ async def test_a_lost_lease_cancels_the_run(redis: ArqRedis, make_worker: MakeWo
 
 
 async def test_a_lease_that_ran_out_unseen_is_taken_back(redis: ArqRedis, make_worker: MakeWorker) -> None:
-    go_on = asyncio.Event()
-
-    async def slow(ctx: Ctx) -> None:
-        await go_on.wait()
-
+    slow = Slow()
     await put(redis, "j", "slow")
-    worker = make_worker([func(slow, name="slow")], burst=False, options=SHORT)
+    worker = make_worker([slow.function], burst=False, options=SHORT)
     async with serving(worker):
         await eventually(lambda: worker.job_counter == 1)
         await redis.delete("arq:in-progress:j")
         await eventually(lambda: redis.exists("arq:in-progress:j"))
-        go_on.set()
+        slow.go_on.set()
         await eventually(lambda: worker.jobs_complete == 1)
     assert await redis.exists("arq:result:j")
 
@@ -217,115 +198,3 @@ async def test_the_lease_thread_survives_faults(
     monkeypatch.setattr(worker.leases, "_beat", fail_twice)
     async with serving(worker):
         await eventually(lambda: worker.leases.rounds > 0)
-
-
-async def test_a_run_that_was_lost_before_it_began_does_not_begin(redis: ArqRedis, make_worker: MakeWorker) -> None:
-    async def never(ctx: Ctx) -> None:
-        raise AssertionError("it must not start")
-
-    await put(redis, "j", "never")
-    await redis.zadd(QUEUE, {"j": 0.5})  # parked: its worker died, and it is first looked up with whom it was lost
-    worker = make_worker([func(never, name="never")], burst=False)
-    await worker.claim(1)
-    [claim] = worker.leases.held
-    worker.runs.lost_elsewhere(claim)
-    await asyncio.wait(worker.tasks.values())
-    assert (worker.jobs_complete, worker.jobs_failed) == (0, 0)
-    assert await redis.exists("arq:job:j")
-
-
-async def test_a_worker_that_stood_still_for_longer_than_its_lease_renews_before_it_claims(
-    redis: ArqRedis, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moving, go_on = threading.Event(), asyncio.Event()
-    moving.set()
-    ran: list[str] = []
-
-    async def slow(ctx: Ctx) -> None:
-        ran.append(ctx["job_id"])
-        await go_on.wait()
-
-    await put(redis, "j", "slow")
-    worker = make_worker([func(slow, name="slow")], burst=False, options=SHORT)
-    renew = worker.leases._round
-
-    def renew_when_it_moves(client: Any, call: int) -> None:
-        moving.wait()  # as a thread does of a process that was stopped, or whose interpreter was held by one call
-        renew(client, call)
-
-    monkeypatch.setattr(worker.leases, "_round", renew_when_it_moves)
-    async with serving(worker):
-        await eventually(lambda: ran == ["j"])
-        moving.clear()
-        await eventually(lambda: _expired(redis))
-        await eventually(lambda: worker.leases.overdue)
-        await put(redis, "k", "slow")
-        worker.wanted.set()
-        await asyncio.sleep(0.1)
-        moving.set()
-        await eventually(lambda: len(ran) == 2)
-        assert ran == ["j", "k"]
-        go_on.set()
-        await eventually(lambda: worker.jobs_complete == 2)
-    assert await redis.keys("arq:crashes:*") == []
-
-
-async def lapse(redis: Any, job_id: str, *, cut: bool = False) -> None:
-    """Let a lease run out at once, as on a server that has come back with older data, `cut`: all connections too."""
-    async with redis.pipeline(transaction=True) as pipe:
-        if cut:
-            pipe.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        pipe.delete(f"arq:in-progress:{job_id}")
-        pipe.zadd(QUEUE, {job_id: now_ms() - 100.5})
-        await pipe.execute()
-
-
-async def test_of_two_runs_in_one_worker_only_that_is_stopped_which_has_lost_its_lease(
-    redis: ArqRedis, make_worker: MakeWorker
-) -> None:
-    go_on = asyncio.Event()
-    begun: list[str] = []
-
-    async def slow(ctx: Ctx) -> None:
-        begun.append(ctx["job_id"])
-        await go_on.wait()
-
-    await put(redis, "j", "slow")
-    worker = make_worker([func(slow, name="slow")], burst=False, options=Options(lease_s=30))
-    await worker.claim(1)
-    await eventually(lambda: len(begun) == 1)
-    first = worker.tasks["j"]
-    await lapse(redis, "j")
-    await worker.claim(1)
-    await eventually(lambda: len(begun) == 2)
-    worker.leases.renew_soon()
-    await asyncio.wait_for(first, 5)
-    go_on.set()
-    await eventually(lambda: worker.jobs_complete == 1)
-    await eventually(lambda: redis.exists("arq:result:j"))
-
-
-async def test_leases_are_renewed_before_claiming_where_the_server_may_be_another(
-    redis: Any, make_worker: MakeWorker
-) -> None:
-    go_on = asyncio.Event()
-    begun: list[str] = []
-
-    async def slow(ctx: Ctx) -> None:
-        begun.append(ctx["job_id"])
-        await go_on.wait()
-
-    await put(redis, "j", "slow")
-    options = Options(lease_s=30, idle_poll_s=30)
-    worker = make_worker([func(slow, name="slow")], burst=False, poll_delay=30, options=options)
-    async with serving(worker):
-        await eventually(lambda: begun and worker.waits and worker.leases.rounds)
-        rounds = worker.leases.rounds
-        await lapse(redis, "j", cut=True)
-        await eventually(lambda: worker.leases.rounds > rounds)
-        await put(redis, "k", "slow")
-        await eventually(lambda: "k" in begun)
-        assert begun == ["j", "k"]
-        go_on.set()
-        await eventually(lambda: worker.jobs_complete == 2)
-    assert await redis.keys("arq:crashes:*") == []

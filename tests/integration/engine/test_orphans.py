@@ -10,8 +10,7 @@ from arq.connections import ArqRedis
 from arq.worker import Retry, func
 
 from tests.integration.engine.conftest import MakeWorker
-from tests.integration.engine.jobs import QUEUE, Ctx, put, put_many, serving
-from tests.integration.engine.test_lease import abandon
+from tests.integration.engine.jobs import QUEUE, Ctx, abandon, put, put_many, serving
 from tests.waiting import eventually
 from worker.engine import HandBack, Options, Refused, Worker
 

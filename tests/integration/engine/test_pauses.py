@@ -17,9 +17,8 @@ from arq.worker import func
 from noteflow.infrastructure.queue import codec, keys
 from noteflow.infrastructure.queue.codec import Codec
 from tests.integration.engine.conftest import MakeWorker
-from tests.integration.engine.jobs import QUEUE, Ctx, body, command_counts, put, put_many, serving
+from tests.integration.engine.jobs import QUEUE, Ctx, abandon, body, command_counts, put, put_many, serving
 from tests.integration.engine.test_claim import recording
-from tests.integration.engine.test_lease import abandon
 from tests.waiting import eventually
 from worker.engine import Options, Worker, keeper
 

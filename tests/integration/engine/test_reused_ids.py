@@ -11,8 +11,7 @@ from arq.worker import Retry, func
 
 from noteflow.infrastructure.queue import keys
 from tests.integration.engine.conftest import MakeWorker
-from tests.integration.engine.jobs import QUEUE, Ctx, put, serving
-from tests.integration.engine.test_lease import abandon
+from tests.integration.engine.jobs import QUEUE, Ctx, abandon, has_no_lease, put, serving
 from tests.waiting import eventually
 from worker.engine import DeadLetters, Options, Worker, keeper
 from worker.engine.dead_letters import Replayed
@@ -47,11 +46,7 @@ async def cut_off(redis: Any, worker: Worker) -> None:
     """Let a worker claim the job, and renew its lease no more."""
     await worker.claim(1)
     abandon(worker)
-    await eventually(lambda: _is_free(redis))
-
-
-async def _is_free(redis: Any) -> bool:
-    return not await redis.exists(keys.in_progress("j"))
+    await eventually(lambda: has_no_lease(redis, "j"))
 
 
 async def everything(redis: Any) -> dict[bytes, Any]:
@@ -124,7 +119,7 @@ async def test_a_zombie_does_not_take_up_again_what_somebody_has_claimed_since_a
     await zombie.claim(1)
     [claim] = zombie.leases.held
     abandon(zombie)
-    await eventually(lambda: _is_free(redis))
+    await eventually(lambda: has_no_lease(redis, "j"))
     await cut_off(redis, victim)
     before = await everything(redis)
     assert await run_script(redis, "renew", [QUEUE], [10_000, 1, "j", claim.token]) == [b"j"]
