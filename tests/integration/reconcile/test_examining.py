@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
 from noteflow.infrastructure.queue.client import JobClient
-from noteflow.infrastructure.queue.dispatch import Dispatcher
+from tests.integration.reconcile.looking import ask, enqueue, examined, states
 from tests.integration.worker.letters import bury
 from tests.integration.worker.stage import Stage, batch, move
 from tests.proxy import Proxy
-from worker.outbox.dispatching import dispatch_due
-from worker.reconcile import JobState, Report, examine, repair
+from worker.reconcile import JobState, repair
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from noteflow.domain.commands import Command
     from worker.dead_letters import LetterMover
-
-
-async def ask(stage: Stage, redis: Redis, *commands: Command) -> list[str]:
-    """Ask for commands through the outbox, and let the relay give them to Redis."""
-    async with stage.unit() as uow:
-        job_ids = [job_id for command in commands for job_id in await uow.jobs.enqueue(command)]
-        await uow.commit()
-    await dispatch_due(stage.engine, Dispatcher(redis))
-    return job_ids
-
-
-async def enqueue(redis: Redis, command: Command, job_id: str | None = None) -> str:
-    """Enqueue as a producer does who has no outbox."""
-    return (await JobClient(redis).enqueue(command, job_id=job_id)).job_id
-
-
-async def examined(stage: Stage, redis: Any, **more: Any) -> Report:
-    since = datetime.now(UTC) - timedelta(hours=24)
-    return await examine(stage.engine, redis, "arq:queue", since=since, **more)
-
-
-def states(report: Report) -> dict[str, str]:
-    return {job.job_id: job.state.value for job in report.jobs}
 
 
 async def test_every_queue_that_the_outbox_names_is_looked_into(stage: Stage, met: UUID, redis: Redis) -> None:
@@ -155,48 +129,6 @@ async def test_a_change_without_a_number_that_is_asked_for_again_is_another_job_
     await redis.flushall()
     (asked,) = await ask(stage, redis, move(met, "RECORDING"))
     assert states(await examined(stage, redis)) == {asked: "waiting"}
-
-
-async def test_for_one_meeting_every_job_is_told_and_no_other_meetings(stage: Stage, met: UUID, redis: Redis) -> None:
-    other = await stage.judge.new_meeting()
-    await stage.deliver(batch(met, 0), "done")
-    await stage.deliver(batch(other, 0), "done elsewhere")
-    mine = await enqueue(redis, batch(met, 1))
-    foreign = await enqueue(redis, batch(met, 2), "with an id of its own")
-    await enqueue(redis, batch(other, 1))
-    await ask(stage, redis, batch(other, 2))
-    report = await examined(stage, redis, meeting_id=met)
-    assert states(report) == {"done": "applied", mine: "waiting", foreign: "waiting"}
-    assert report.counts[JobState.APPLIED] == 1
-
-
-async def test_numbered_batches_that_nobody_has_are_named_apart_from_those_on_their_way(
-    stage: Stage, met: UUID, redis: Redis, mover: LetterMover
-) -> None:
-    await stage.deliver(move(met, "RECORDING", 1))
-    await stage.deliver(move(met, "STOPPED", 2, expected_batches=7))
-    await stage.deliver(batch(met, 10, batch=1))
-    await ask(stage, redis, batch(met, 20, batch=2))
-    await enqueue(redis, batch(met, 30, batch=3))
-    await bury(redis, batch(met, 40, batch=4))
-    await mover.move_some()
-    await stage.deliver(batch(met, 50, batch=6))
-
-    (finding,) = (await examined(stage, redis)).batches
-    assert (finding.meeting_id, finding.expected) == (met, 7)
-    assert (finding.missing, finding.dead, finding.on_the_way) == ([4, 5, 7], [4], [2, 3])
-
-
-async def test_without_a_number_of_expected_batches_those_below_the_highest_are_missed(
-    stage: Stage, met: UUID, redis: Redis
-) -> None:
-    for number in (1, 2, 5):
-        await stage.deliver(batch(met, number * 10, batch=number))
-    whole = await stage.judge.new_meeting()
-    await stage.deliver(batch(whole, 0, batch=1))
-    (finding,) = (await examined(stage, redis)).batches
-    assert (finding.meeting_id, finding.expected, finding.missing) == (met, None, [3, 4])
-    assert (await examined(stage, redis, meeting_id=whole)).batches == []
 
 
 async def test_a_job_that_moves_while_it_is_looked_for_is_not_said_to_be_missing(
