@@ -1,4 +1,4 @@
-"""Refuse to start on an Arq whose insides the engine does not know, and name what differs.
+"""Refuse to start on an Arq, or a redis-py, whose insides the engine does not know, and name what differs.
 
 The engine replaces the methods below and leans on the rest of `arq.worker.Worker`. Their signatures have not changed
 since 0.26.0; if they do, jobs could be lost quietly, so we would rather not start.
@@ -15,13 +15,15 @@ import arq.connections
 import arq.constants
 import arq.jobs
 import arq.worker
+import redis.asyncio
+from redis.asyncio.retry import Retry
 
 from noteflow.infrastructure.queue import keys
 
 OLDEST: Final = (0, 26, 3)
 TOO_NEW: Final = (0, 29)
 
-_METHODS: Final[dict[str, tuple[str, ...]]] = {
+_ARQ: Final[dict[str, tuple[str, ...]]] = {
     "main": ("self",),
     "run": ("self",),
     "async_run": ("self",),
@@ -58,8 +60,15 @@ _KEYS: Final = {
 }
 
 
+_METHODS: Final[dict[type, dict[str, tuple[str, ...]]]] = {
+    arq.worker.Worker: _ARQ,
+    redis.asyncio.Redis: {"_disconnect_raise": ("self", "conn", "error")},
+    Retry: {"call_with_retry": ("self", "do", "fail")},
+}
+
+
 class UnknownArq(RuntimeError):
-    """The installed Arq is not one the engine was built on. The message names each difference."""
+    """The installed Arq, or its redis-py, is not one the engine was built on. The message names each difference."""
 
 
 @cache
@@ -67,7 +76,7 @@ def check_arq() -> None:
     """Return if the installed Arq is known; raise `UnknownArq` if not."""
     found = differences(version("arq"))
     if found:
-        raise UnknownArq("the engine does not know this arq: " + "; ".join(found))
+        raise UnknownArq("the engine does not know this arq, or its redis-py: " + "; ".join(found))
 
 
 def differences(installed: str) -> list[str]:
@@ -76,16 +85,19 @@ def differences(installed: str) -> list[str]:
     numbers = tuple(int(part) for part in installed.split(".")[:3] if part.isdigit())
     if not OLDEST <= numbers < TOO_NEW:
         found.append(f"version {installed} is outside {_dotted(OLDEST)} … <{_dotted(TOO_NEW)}")
-    for name, parameters in _METHODS.items():
-        method = getattr(arq.worker.Worker, name, None)
-        if method is None or tuple(inspect.signature(method).parameters) != parameters:
-            found.append(f"arq.worker.Worker.{name} does not take ({', '.join(parameters)})")
+    for kind, methods in _METHODS.items():
+        for name, parameters in methods.items():
+            method = getattr(kind, name, None)
+            if method is None or tuple(inspect.signature(method).parameters) != parameters:
+                found.append(f"{kind.__module__}.{kind.__name__}.{name} does not take ({', '.join(parameters)})")
     for function, parameters in _FUNCTIONS.items():
         if tuple(inspect.signature(function).parameters) != parameters:
             found.append(f"{function.__module__}.{function.__name__} does not take ({', '.join(parameters)})")
     for name, value in _KEYS.items():
         if getattr(arq.constants, name, None) != value:
             found.append(f"arq.constants.{name} is not {value!r}")
+    if getattr(redis.asyncio.ConnectionPool(), "_available_connections", None) != []:
+        found.append("redis.asyncio.ConnectionPool has no list of _available_connections")
     return found
 
 

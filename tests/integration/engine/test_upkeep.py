@@ -12,6 +12,7 @@ from typing import Any
 import arq.worker
 import msgspec
 import pytest
+import redis.asyncio
 from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.worker import async_check_health, func
@@ -172,6 +173,15 @@ def test_an_arq_with_other_insides_is_refused_by_name(monkeypatch: pytest.Monkey
     assert compat.differences("0.28.0") == [
         "arq.worker.Worker.start_jobs does not take (self, job_ids)",
         "arq.constants.abort_jobs_ss is not 'arq:abort'",
+    ]
+
+
+def test_a_redis_py_with_other_insides_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(redis.asyncio.Redis, "_disconnect_raise")
+    monkeypatch.setattr(redis.asyncio, "ConnectionPool", dict)
+    assert compat.differences("0.28.0") == [
+        "redis.asyncio.client.Redis._disconnect_raise does not take (self, conn, error)",
+        "redis.asyncio.ConnectionPool has no list of _available_connections",
     ]
 
 
