@@ -1,6 +1,7 @@
 # What people type. CI types the same. `make help` lists it.
 PY ?= python3
-VENV := .venv
+# Another Python gets an environment of its own beside the first: make test PY=python3.12
+VENV := .venv$(if $(filter-out python3,$(PY)),-$(shell $(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := PYTHONDONTWRITEBYTECODE= $(BIN)/python
@@ -53,7 +54,7 @@ lock: $(READY)  ## pin the dependencies anew from pyproject.toml
 	echo uv | $(LOCK) - -o requirements/bootstrap.txt
 
 clean:  ## remove the virtual environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One step each, each said before it is done; a step that fails says what to do.

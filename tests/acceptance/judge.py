@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from noteflow.infrastructure.queue.keys import DEAD_LETTER_PREFIX
 from tests.databases import driver_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 Stored = dict[UUID, dict[int, str]]
 
@@ -72,6 +73,17 @@ class Judge:
     async def is_locked(self, meeting_id: UUID) -> bool:
         """Whether somebody holds the meeting's row."""
         return not await self.ask("SELECT FROM meetings WHERE id = $1 FOR UPDATE SKIP LOCKED", meeting_id)
+
+    @asynccontextmanager
+    async def hold(self, table: str) -> AsyncIterator[None]:
+        """Keep others from writing to a table; they can read it."""
+        connection = await asyncpg.connect(driver_url(self.database_url))
+        try:
+            async with connection.transaction():
+                await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+                yield
+        finally:
+            await connection.close()
 
     async def ask(self, query: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """Run one statement as the owner of the database."""
