@@ -14,6 +14,7 @@ from worker.embedded import guard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from io import BufferedWriter
 
     from worker.embedded.privileges import Identity
 
@@ -22,8 +23,8 @@ class Lifeline:
     """Holds one running command through its guard, and lets go only when both are gone.
 
     May be used from any thread. When this process vanishes, the guard sends ``stop_signal``, five seconds later
-    SIGKILL, and removes ``home``, the command's directory, which nobody needs any more by then. The command gets
-    this process's environment, or the one given.
+    SIGKILL, and with ``removes_home`` it removes ``home``, the command's directory. The command gets this
+    process's environment, or the one given, and inherits the ``lock``: it is held until guard and command are gone.
     """
 
     def __init__(
@@ -34,13 +35,16 @@ class Lifeline:
         stop_signal: signal.Signals,
         log: Path,
         home: Path,
+        removes_home: bool = True,
+        lock: BufferedWriter | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         user = "" if identity.user is None else f"{identity.user[0]}:{identity.user[1]}"
         with log.open("ab") as output:
             self._guard = subprocess.Popen(
                 [
-                    *(sys.executable, "-I", "-S", guard.__file__, str(int(stop_signal)), user, home),
+                    *(sys.executable, "-I", "-S", guard.__file__, str(int(stop_signal)), user),
+                    home if removes_home else "",
                     *identity.prefix,
                     *command,
                 ],
@@ -49,6 +53,7 @@ class Lifeline:
                 stderr=output,
                 cwd=home,
                 env=environment,
+                pass_fds=() if lock is None else (lock.fileno(),),
                 start_new_session=True,  # Ctrl-C in a terminal is for us: we stop the servers last
             )
         assert self._guard.stdout is not None

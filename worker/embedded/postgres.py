@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from worker.embedded.binaries import POSTGRES, Binary
+from worker.embedded.errors import EmbeddedServerError
 from worker.embedded.privileges import copied_for
 from worker.embedded.server import STOP_TIMEOUT_S, EmbeddedServer, Mode
 
@@ -47,21 +48,41 @@ class EmbeddedPostgres(EmbeddedServer):
         return f"postgresql+asyncpg://postgres@/{database}?host={quote(str(self.home))}&port={_SOCKET_NAME_PORT}"
 
     @property
+    def _data(self) -> Path:
+        return self.home / "data"
+
+    @property
     def socket(self) -> Path:
         """The unix socket, for whoever speaks the protocol itself, as a proxy does."""
         return self.home / f".s.PGSQL.{self.port or _SOCKET_NAME_PORT}"
 
     def close(self) -> None:
-        """Leave nothing behind: no process, no file, no shared memory."""
-        self.stop("immediate")
+        """Leave nothing behind: no process, no shared memory, and no file unless the home was given."""
+        self.stop(self._last_stop)
         self._release_shared_memory()
         super().close()
 
     def _prepare(self, binary: Binary) -> Path:
         postgres = binary.executable
         if binary.tree and not self._identity.can_run(postgres):
+            shutil.rmtree(self.home / "installation", ignore_errors=True)
             postgres = copied_for(self._identity, postgres, binary.tree, self.home / "installation")
-        shutil.rmtree(self.home / "data", ignore_errors=True)
+        if not self._has_data(binary):
+            self._create_data(postgres)
+        return postgres
+
+    def _has_data(self, binary: Binary) -> bool:
+        if not self._keeps_data or not self._data.exists():
+            return False
+        stored = (self._data / "PG_VERSION").read_text().strip()
+        if stored != str(binary.version[0]):
+            raise EmbeddedServerError(f"{self._data} is of PostgreSQL {stored}; this is {self.description}")
+        return True
+
+    def _create_data(self, postgres: Path) -> None:
+        unfinished = self.home / "initdb"  # becomes the data once it is whole
+        for leftover in (unfinished, self._data):
+            shutil.rmtree(leftover, ignore_errors=True)
         password = self.home / "password"
         self._password = secrets.token_urlsafe()
         password.write_text(self._password)
@@ -70,9 +91,10 @@ class EmbeddedPostgres(EmbeddedServer):
         self._lifeline = self._run(
             [
                 postgres.with_name("initdb"),
-                *("-D", self.home / "data", "-U", "postgres", "-E", "UTF8", "--locale=C"),
+                *("-D", unfinished, "-U", "postgres", "-E", "UTF8", "--locale=C"),
                 *("--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile", password),
-                *("--no-sync", "--no-instructions"),
+                *(() if self._keeps_data else ("--no-sync",)),
+                "--no-instructions",
             ]
         )
         try:
@@ -82,7 +104,7 @@ class EmbeddedPostgres(EmbeddedServer):
             raise self._failure(f"{self.description}: initdb did not end within {INITDB_TIMEOUT_S:g} s") from error
         if code:
             raise self._failure(f"{self.description}: initdb ended with code {code}")
-        return postgres
+        unfinished.rename(self._data)
 
     def _command(self, executable: Path) -> list[str]:
         settings = {
@@ -94,7 +116,7 @@ class EmbeddedPostgres(EmbeddedServer):
             **self._settings,
         }
         options = (part for name, value in settings.items() for part in ("-c", f"{name}={value}"))
-        return [str(executable), "-D", str(self.home / "data"), *options]
+        return [str(executable), "-D", str(self._data), *options]
 
     def _answers(self) -> bool:
         lines = self._lock_file()
@@ -103,7 +125,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _lock_file(self) -> list[str]:
         try:
-            return (self.home / "data" / "postmaster.pid").read_text().splitlines()
+            return (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return []
 

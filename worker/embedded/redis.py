@@ -34,8 +34,9 @@ class EmbeddedRedis(EmbeddedServer):
         tcp: bool = False,
         places: Places | None = None,
         within: Path | None = None,
+        home: Path | None = None,
     ) -> None:
-        super().__init__(settings=settings, tcp=tcp, places=places, within=within)
+        super().__init__(settings=settings, tcp=tcp, places=places, within=within, home=home)
         self._append_only = append_only
         self._password = secrets.token_urlsafe() if tcp else ""
         self._secrets = self.home / "secrets.conf"

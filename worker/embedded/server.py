@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
 import socket
@@ -18,9 +19,11 @@ from worker.embedded.privileges import Identity, ordinary_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from io import BufferedWriter
 
 Mode = Literal["fast", "immediate"]
 LONGEST_TEMPORARY_PATH = 60  # a unix socket's path may have some 100 bytes; ours adds 40
+LONGEST_HOME = 85
 STOP_TIMEOUT_S = 10.0
 
 
@@ -29,7 +32,8 @@ class EmbeddedServer(ABC):
 
     Not started by being made: use ``with``, or ``start`` and ``close``. All calls block, from any thread.
     After ``stop`` or ``kill``, ``start`` brings it back with the same data at the same address. Its directory is made
-    ``within`` another, by default the system's for temporary files; the server's user must be able to enter that.
+    ``within`` another, by default the system's for temporary files; the server's user must be able to enter that. It
+    is removed at the end, unless it was given as ``home``: then the data stays for the next server of that home.
     """
 
     kind: ClassVar[Kind]
@@ -43,6 +47,7 @@ class EmbeddedServer(ABC):
         tcp: bool = False,
         places: Places | None = None,
         within: Path | None = None,
+        home: Path | None = None,
     ) -> None:
         self._settings = dict(settings or {})
         self._places = places or Places()
@@ -51,8 +56,11 @@ class EmbeddedServer(ABC):
         self._executable = Path()
         self._lifeline: Lifeline | None = None
         self._identity = ordinary_identity() if self.needs_ordinary_user else Identity()
-        self.home = self._make_home(within)
+        self._keeps_data = home is not None
+        self._lock: BufferedWriter | None = None
+        self.home = self._make_home(within) if home is None else self._enter_home(home)
         self.log = self.home / "log"
+        self._log_start = 0
         self.port = 0
 
     def start(self, timeout_s: float = 30.0) -> None:
@@ -88,9 +96,16 @@ class EmbeddedServer(ABC):
                 self._lifeline.wait(STOP_TIMEOUT_S)
 
     def close(self) -> None:
-        """Leave nothing behind: no process, no file."""
-        self.stop("immediate")
-        shutil.rmtree(self.home, ignore_errors=True)
+        """Leave no process behind, and no file unless the home was given."""
+        self.stop(self._last_stop)
+        if self._lock is not None:
+            self._lock.close()
+        else:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def _last_stop(self) -> Mode:
+        return "fast" if self._keeps_data else "immediate"
 
     @property
     def pid(self) -> int:
@@ -140,6 +155,16 @@ class EmbeddedServer(ABC):
         self._identity.give(home)
         return home
 
+    def _enter_home(self, home: Path) -> Path:
+        if len(str(home)) > LONGEST_HOME:
+            raise EmbeddedServerError(
+                f"the path {home} is too long for a unix socket: at most {LONGEST_HOME} characters"
+            )
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _locked(home / "lock")
+        self._identity.give(home)
+        return home
+
     def _first_launch(self, timeout_s: float) -> None:
         for attempts_left in reversed(range(3 if self._tcp else 1)):
             self.port = free_port() if self._tcp else 0
@@ -172,11 +197,32 @@ class EmbeddedServer(ABC):
             stop_signal=self.stop_signals["fast"],
             log=self.log,
             home=self.home,
+            removes_home=not self._keeps_data,
+            lock=self._lock,
         )
 
     def _failure(self, what: str) -> StartFailed:
         advice = f"Check the settings {', '.join(self._settings)}, or set" if self._settings else "Set"
         return StartFailed(what, f"{advice} {self.kind.url} to a server of yours.", self.log, self._log_start)
+
+
+def _locked(path: Path) -> BufferedWriter:
+    """Lock a home for one server, which inherits the lock. Wait for one that is just ending.
+
+    Raises EmbeddedServerError if it does not end.
+    """
+    lock = path.open("ab")
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                lock.close()
+                raise EmbeddedServerError(f"another server uses {path.parent}") from None
+            time.sleep(0.05)
+        else:
+            return lock
 
 
 def free_port() -> int:
