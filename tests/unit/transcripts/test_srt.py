@@ -77,3 +77,49 @@ def test_a_cue_without_text_beside_one_of_the_same_time_leaves_the_other_alone()
     text = f"1\n{times}\n\n2\n{times}\nhello\n"
 
     assert [s.text for s in parse_transcript(text.encode(), "x.srt").segments] == ["hello"]
+
+
+def said_in(cue: str) -> str:
+    (segment,) = parse_transcript(f"1\n00:00:01,000 --> 00:00:02,000\n{cue}\n".encode(), "x.srt").segments
+    return segment.text
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        "is a <b and c> d",
+        "<font of youth>",
+        "a {\\LaTeX is fine} b",
+        "<inaudible> <i.e.> <v Ann>",
+        "{\\} {x} {\\i b}",
+        "<fonts>",
+    ],
+)
+def test_what_looks_like_markup_and_is_none_was_said(spoken: str) -> None:
+    assert said_in(spoken) == spoken
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "<b>one</b> <I>two</I> <u >three</u> <s>four</s>",
+        "<font color=\"#ff0000\" size=4>one</font> <FONT face='Arial Narrow'>two three</FONT> <font>four",
+        "{\\an8}one {\\i1}two{\\i0} {\\pos(192, 20)\\c&HFF00FF&}three {\\fs20}four",
+    ],
+)
+def test_markup_of_players_is_taken_away(marked: str) -> None:
+    assert said_in(marked) == "one two three four"
+
+
+@pytest.mark.parametrize("gap", ["\n", ""], ids=["blank lines", "no blank lines"])
+def test_a_number_in_the_text_is_no_cue_number(gap: str) -> None:
+    times = "00:00:0{0},000 --> 00:00:0{0},500"
+    said = ["7", "1", "1999\n4\nand 5"]
+    text = gap.join(f"{n}\n{times.format(n)}\n{each}\n" for n, each in enumerate(said, start=1))
+
+    assert [s.text for s in parse_transcript(text.encode(), "x.srt").segments] == ["7", "1", "1999 4 and 5"]
+
+
+def test_a_number_and_blank_lines_without_end_are_refused_at_once() -> None:
+    with pytest.raises(TranscriptError, match="is none of"):
+        parse_transcript(b"7\n" + b"\r\n" * 100_000 + b"y", "odd.srt")
