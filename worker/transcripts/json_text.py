@@ -49,6 +49,8 @@ def shaped(document: Any, shape: type[Shape], source: str, *, strict: bool = Tru
         if problem.startswith("Expected `float`, got `null`"):
             problem = "must be a finite number"
         raise TranscriptError(source, problem, place=path.rstrip("`").removeprefix(".")) from None
+    except UnicodeEncodeError:
+        raise TranscriptError(source, "holds half a surrogate pair where no text belongs") from None
 
 
 def finite(value: float | None) -> float | None:

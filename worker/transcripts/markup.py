@@ -9,6 +9,8 @@ import html
 import re
 from html.entities import html5
 
+from worker.transcripts.text import one_line
+
 _CLASSES = r"(?:\.[^\s<>.]*+)*+"
 # The tags of WebVTT's grammar. Only a voice and a language have an annotation: "if a <b and c> d" holds no tag.
 _VTT_TAG = re.compile(
@@ -75,7 +77,7 @@ def _together(said: list[tuple[str | None, list[str]]]) -> list[tuple[str | None
     """Put together what one speaker said in several voice tags; leave out those without text."""
     together = said[:1]
     for speaker, parts in said[1:]:
-        if not any(part.strip() for part in parts):
+        if not any(one_line(part) for part in parts):
             continue
         if together[-1][0] == speaker:
             together[-1][1].extend(parts)

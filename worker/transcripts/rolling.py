@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from worker.transcripts.layout import Cue
 from worker.transcripts.markup import has_timestamp
+from worker.transcripts.text import one_line
 
 _FLASH_S = 0.0105
 
@@ -27,7 +28,7 @@ def without_repetitions(cues: Iterable[Cue], plain: Callable[[str], str]) -> Ite
     shown: Sequence[str] = ()
     flashed = False
     for cue in cues:
-        lines = [plain(line).strip() for line in cue.lines]
+        lines = [one_line(plain(line)) for line in cue.lines]
         visible = [line for line in lines if line]
         follows = before is not None and cue.start == before.end
         is_flash = follows and cue.end - cue.start <= _FLASH_S and _ends_with(shown, visible)

@@ -120,6 +120,6 @@ def test_a_number_in_the_text_is_no_cue_number(gap: str) -> None:
     assert [s.text for s in parse_transcript(text.encode(), "x.srt").segments] == ["7", "1", "1999 4 and 5"]
 
 
-def test_a_number_and_blank_lines_without_end_are_refused_at_once() -> None:
+def test_a_number_and_blank_lines_are_no_cue() -> None:
     with pytest.raises(TranscriptError, match="is none of"):
-        parse_transcript(b"7\n" + b"\r\n" * 100_000 + b"y", "odd.srt")
+        parse_transcript(b"7\n" + b"\r\n" * 16 + b"y", "odd.srt")
