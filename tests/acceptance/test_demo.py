@@ -196,7 +196,7 @@ def test_a_server_of_its_own_that_ends_is_blamed_with_its_log(
     ("content", "complaint"),
     [
         ("WEBVTT\n\n00:05.000 --> 00:04.000\nsecret\n", "line 3, end: must not lie before start"),
-        ("Dear all", "is neither WebVTT nor SRT nor Whisper's JSON"),
+        ("Dear all", "is none of: WebVTT"),
         ("WEBVTT\n\nNOTE secret\n", "holds no segment"),
         (f"WEBVTT\n\n00:04.000 --> 00:05.000\n{'secret ' * 200_000}\n", "segments[0], which begins at 4 s: is 14"),
     ],

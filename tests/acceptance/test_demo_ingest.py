@@ -139,6 +139,10 @@ def test_without_a_database_it_says_so_without_a_password() -> None:
     ("content", "complaint"),
     [
         ("WEBVTT\n\nNOTE secret\n", "holds no segment"),
+        (
+            "PK\x03\x04word/document.xml secret",
+            "is a Word document (.docx), as Teams and Google Meet export it; download",
+        ),
         (f"WEBVTT\n\n00:04.000 --> 00:05.000\n{'secret ' * 200_000}\n", "segments[0], which begins at 4 s: is 14"),
     ],
 )

@@ -21,6 +21,7 @@ from worker.embedded import EmbeddedServerError
 from worker.settings import Settings
 from worker.transcripts import Transcript, read_transcript
 from worker.transcripts.fitting import check_fits
+from worker.transcripts.formats import ACCEPTED
 
 EXIT_UNSOUND = 1
 EXIT_CANNOT = 2
@@ -31,7 +32,7 @@ _WIDTH_OF_A_LOG = 100
 def demo(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]…", help="WebVTT, SRT or the JSON of Whisper; the examples by default."),
+        typer.Argument(metavar="[FILE]…", help=f"Transcripts: {ACCEPTED}; the examples by default."),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600.0, help="How long the producer talks.")] = 5.0,
     kill: Annotated[bool, typer.Option(help="Kill a worker with SIGKILL halfway, and start another.")] = True,

@@ -27,6 +27,7 @@ from worker.cli.unreachable import complaint
 from worker.settings import Settings
 from worker.transcripts import Transcript, read_transcript
 from worker.transcripts.fitting import check_fits
+from worker.transcripts.formats import ACCEPTED
 from worker.transcripts.progress import OnProgress
 from worker.transcripts.segments import batches_of
 
@@ -37,7 +38,7 @@ _COMMANDS_AT_A_TIME = 10
 
 
 def ingest(
-    file: Annotated[Path, typer.Argument(help="WebVTT, SRT or the JSON of Whisper.")],
+    file: Annotated[Path, typer.Argument(help=f"A transcript: {ACCEPTED}.")],
     title: Annotated[str | None, typer.Option(help="The meeting's title; by default the file's.")] = None,
     meeting: Annotated[UUID | None, typer.Option(help="A meeting that exists; by default it is created.")] = None,
 ) -> None:
@@ -45,7 +46,7 @@ def ingest(
 
     DATABASE_URL, REDIS_URL and QUEUE_NAME say where. Saying it again with the same --meeting is safe, and what helps
     if Redis lost its data since. Ends with 2 if the file or the meeting is refused, before anything is stored; with 3
-    if a server is away.
+    if a server is away. docs/transcripts.md lists what is kept of each format, and what to do about a file of another.
     """
     settings = read_settings()
     try:

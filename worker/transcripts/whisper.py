@@ -138,11 +138,17 @@ def _segment(
             text=one_line(segment.text) or " ".join(word.text for word in timed),
             start_time=segment.start,
             end_time=segment.end,
-            speaker=speaker_name(segment.speaker),
+            speaker=speaker_name(segment.speaker) or _one_speaker(heard),
             words=timed,
             language=segment.language or language,
             confidence=_confidence(segment.avg_logprob, timed),
         )
+
+
+def _one_speaker(words: Sequence[HeardWord]) -> str | None:
+    """Return the speaker of the words where they have the same."""
+    speakers = {word.speaker for word in words}
+    return speakers.pop() if len(speakers) == 1 else None
 
 
 def _heard(word: _Word | _WordTuple) -> HeardWord:

@@ -69,6 +69,17 @@ def test_rolling_captions_that_were_converted_to_srt_are_stored_once() -> None:
     assert texts(content, "x.srt") == ["we ship on", "Friday or", "never"]
 
 
+def test_a_line_is_carried_over_a_gap_or_an_overlap_where_the_new_line_has_times() -> None:
+    content = (
+        "WEBVTT\n\n00:01.000 --> 00:02.000\none<00:01.500><c> two</c>\n\n00:02.000 --> 00:02.010\none two\n\n"
+        "00:02.000 --> 00:03.000\none two\nthree<00:02.500><c> four</c>\n\n00:03.000 --> 00:03.010\nthree four\n\n"
+        "01:00.000 --> 01:01.000\nthree four\nfive<01:00.500><c> six</c>\n\n01:01.000 --> 01:01.010\nfive six\n\n"
+        "02:00.000 --> 02:01.000\nfive six\n"
+    )
+
+    assert texts(content) == ["one two", "three four", "five six", "five six"]
+
+
 def test_a_carried_line_is_seen_without_a_short_cue_by_the_times_of_the_new_line() -> None:
     content = (
         "WEBVTT\n\n00:01.000 --> 00:02.000\none<00:01.500><c> two</c>\n\n"

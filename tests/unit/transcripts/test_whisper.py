@@ -272,3 +272,16 @@ def test_stable_ts_and_whisper_timestamped_differ_in_fields_that_are_known() -> 
     for word in (stable, timestamped):
         document = {"segments": [{"start": 0, "end": 1, "text": " Hi", "words": [word]}], "ori_dict": {"segments": []}}
         assert [segment.words for segment in read(document)] == [(TranscriptWord("Hi", 0.0, 1.0, 0.5),)]
+
+
+def test_a_segment_without_speaker_has_that_of_its_words_where_they_agree() -> None:
+    words = [{"word": "so", "start": 0, "end": 1, "speaker": "A"}, {"word": "be", "start": 1, "end": 2, "speaker": "A"}]
+    segment = {"start": 0, "end": 2, "text": "so be"}
+
+    assert [each.speaker for each in read([{**segment, "words": words}])] == ["A"]
+    assert [each.speaker for each in read([{**segment, "words": [words[0], {**words[1], "speaker": "B"}]}])] == [None]
+
+
+def test_half_a_surrogate_pair_in_place_of_a_number_is_refused() -> None:
+    with pytest.raises(TranscriptError, match=r"^x\.json: holds half a surrogate pair"):
+        parse_transcript(b'{"segments": [{"start": "\\ud800", "end": 1, "text": "x"}]}', "x.json")

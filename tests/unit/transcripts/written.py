@@ -84,10 +84,11 @@ def srt(lines: Lines) -> str:
 
 def sbv(lines: Lines) -> str:
     """SBV."""
-    times = (_span(index) for index in range(len(lines)))
-    return "\n".join(
-        f"{_clock(a, '.')},{_clock(b, '.')}\n{' '.join(line)}\n" for (a, b), line in zip(times, lines, strict=True)
-    )
+    cues = []
+    for index, line in enumerate(lines):
+        start, end = _span(index)
+        cues.append(f"{_clock(start, '.')},{_clock(end, '.')}\n{' '.join(line)}\n")
+    return "\n".join(cues)
 
 
 def _segments(lines: Lines) -> list[dict[str, Any]]:
@@ -145,13 +146,15 @@ def whisper_cpp(lines: Lines) -> Any:
 
 def transformers(lines: Lines) -> Any:
     """Transformers' chunks, a sentence each."""
-    chunks = [{"timestamp": [each["start"], each["end"]], "text": each["text"]} for each in _segments(lines)]
+    chunks: list[dict[str, Any]] = [
+        {"timestamp": [each["start"], each["end"]], "text": each["text"]} for each in _segments(lines)
+    ]
     return {"text": "".join(each["text"] for each in chunks), "chunks": chunks}
 
 
 def transformers_words(lines: Lines) -> Any:
     """Transformers' chunks, a word each."""
-    chunks = [{"timestamp": [a, b], "text": f" {word}"} for word, a, b, _ in _timed(lines)]
+    chunks: list[dict[str, Any]] = [{"timestamp": [a, b], "text": f" {word}"} for word, a, b, _ in _timed(lines)]
     return {"text": "".join(each["text"] for each in chunks), "chunks": chunks}
 
 
