@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -60,7 +61,8 @@ def read_assemblyai(document: Any, source: str, on_progress: OnProgress = unhear
     if whole.status not in (None, "completed"):
         raise TranscriptError(source, "is a transcript that is not completed; fetch it again later", field="status")
     for field in _PARTS:
-        if parts := getattr(whole, field):
+        parts: Sequence[_Part] = getattr(whole, field) or ()
+        if parts and sum(len(part.words or ()) for part in parts) >= len(whole.words or ()):
             return [
                 segment
                 for index, part in enumerate(counted(parts, len(parts), on_progress))

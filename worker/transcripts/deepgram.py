@@ -67,7 +67,7 @@ def read_deepgram(document: Any, source: str, on_progress: OnProgress = unheard)
     """Return a segment an utterance, or the segments that the words of each channel make."""
     results = shaped(document, _Document, source).results
     several = len(results.channels) > 1
-    if results.utterances:
+    if results.utterances and _has_every_word(results.utterances, results.channels):
         languages = [channel.detected_language for channel in results.channels]
         return [
             segment
@@ -79,6 +79,11 @@ def read_deepgram(document: Any, source: str, on_progress: OnProgress = unheard)
         for index, channel in enumerate(results.channels)
         for segment in _of_channel(channel, index if several else None, source, on_progress)
     ]
+
+
+def _has_every_word(utterances: Sequence[_Utterance], channels: Sequence[_Channel]) -> bool:
+    heard = sum(len(channel.alternatives[0].words or ()) for channel in channels if channel.alternatives)
+    return sum(len(utterance.words or ()) for utterance in utterances) >= heard
 
 
 def _of_utterance(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from worker.transcripts.errors import placed
+from worker.transcripts.errors import TranscriptError, placed
 from worker.transcripts.json_text import shaped
 from worker.transcripts.model import TranscriptSegment
 from worker.transcripts.progress import OnProgress, counted, unheard
@@ -32,6 +32,7 @@ class _Entry(msgspec.Struct):
 
 class _Document(msgspec.Struct):
     transcriptEntries: list[_Entry]
+    nextPageToken: str | None = None
 
 
 def is_google_meet(document: Any) -> bool:
@@ -41,7 +42,11 @@ def is_google_meet(document: Any) -> bool:
 
 def read_google_meet(document: Any, source: str, on_progress: OnProgress = unheard) -> list[TranscriptSegment]:
     """Return a segment an entry. Times count from the first entry; a speaker is the participant's resource id."""
-    entries = shaped(document, _Document, source).transcriptEntries
+    page = shaped(document, _Document, source)
+    if page.nextPageToken:
+        problem = "is one page of several; put the transcriptEntries of all pages into one list, without the token"
+        raise TranscriptError(source, problem, field="nextPageToken")
+    entries = page.transcriptEntries
     begin = min((entry.startTime.timestamp() for entry in entries), default=0.0)
     segments: list[TranscriptSegment] = []
     for index, entry in enumerate(counted(entries, len(entries), on_progress)):

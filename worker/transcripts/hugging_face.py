@@ -50,7 +50,9 @@ def is_hugging_face(document: Any) -> bool:
 def read_hugging_face(document: Any, source: str, on_progress: OnProgress = unheard) -> list[TranscriptSegment]:
     """Return a segment a chunk; of chunks that are words, the segments that they make."""
     whole = shaped(document, _Document, source)
-    field, chunks = ("speakers", whole.speakers) if whole.speakers else ("chunks", whole.chunks)
+    # A diarizer may end before the talk does; the chunks that it did not reach stand under "chunks" alone.
+    has_all = whole.speakers and (not whole.chunks or _text_of(whole.speakers) == _text_of(whole.chunks))
+    field, chunks = ("speakers", whole.speakers) if whole.speakers and has_all else ("chunks", whole.chunks)
     if not any(one_line(chunk.text) for chunk in chunks):
         if (whole.text or "").strip():
             problem = "has a text without times; call the pipeline with return_timestamps=True"
@@ -72,6 +74,10 @@ def read_hugging_face(document: Any, source: str, on_progress: OnProgress = unhe
         before_s = end_s
         segments.extend(_segment(chunk, start_s, end_s, whole.language, source, f"{field}[{index}]"))
     return segments
+
+
+def _text_of(chunks: Sequence[_Chunk]) -> str:
+    return "".join("".join(chunk.text.split()) for chunk in chunks)
 
 
 def _segment(

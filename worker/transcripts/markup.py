@@ -1,6 +1,7 @@
 """Take the markup of caption files away, and nothing else: "<inaudible>" and "a < b" are what was said.
 
-Every pattern here is possessive or bounded by the next angle bracket, so the time is linear in the text.
+A text matches a pattern here in one way at most, and each look ends at the next angle bracket or brace, so the time is
+linear in the text.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from html.entities import html5
 
 from worker.transcripts.text import one_line
 
-_CLASSES = r"(?:\.[^\s<>.]*+)*+"
+_CLASSES = r"(?:\.[^\s<>.]*+)*"
 # The tags of WebVTT's grammar. Only a voice and a language have an annotation: "if a <b and c> d" holds no tag.
 _VTT_TAG = re.compile(
-    rf"<v{_CLASSES}(?:[ \t\n](?P<voice>[^<>]*+))?+>"
-    rf"|<lang{_CLASSES}(?:[ \t\n][^<>]*+)?+>"
+    rf"<v{_CLASSES}(?:[ \t\n](?P<voice>[^<>]*+))?>"
+    rf"|<lang{_CLASSES}(?:[ \t\n][^<>]*+)?>"
     rf"|<(?:c|i|b|u|ruby|rt){_CLASSES}[ \t\n]*+>"
     r"|</(?:c|i|b|u|ruby|rt|v|lang)[ \t\n]*+>"
     r"|<(?:[0-9]{1,10}:)?[0-9]{1,2}:[0-9]{1,2}\.[0-9]{1,3}>"
@@ -23,11 +24,15 @@ _VTT_TAG = re.compile(
 _VTT_TIMESTAMP = re.compile(r"<(?:[0-9]{1,10}:)?[0-9]{1,2}:[0-9]{1,2}\.[0-9]{1,3}>")
 # Without its semicolon "&copy" is a word that was typed. Longer numbers name no character.
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-# SRT has no grammar; these are what its players understand.
+# SRT has no grammar; these are what its players understand: a few tags of HTML, and the overrides of ASS in braces.
 _ATTRIBUTE = r"""\s++[A-Za-z]++\s*+=\s*+(?:"[^"<>]*+"|'[^'<>]*+'|[^\s<>"']++)"""
+_OVERRIDE = (
+    r"an?|alpha|[1-4]?[ac]|b|be|blur|[xy]?bord|[xy]?shad|i?clip|fade?|fa[xy]|fe|fr[xyz]?|fs|fsc[xy]|fsp|i|k[fo]?|move|org"
+    r"|p|pbo|pos|q|r|s|t|u"
+)
 _SRT_TAG = re.compile(
-    rf"</?(?:b|i|u|s)[ \t]*+>|<font(?:{_ATTRIBUTE})*+\s*+>|</font\s*+>"
-    r"|\{(?:\\[A-Za-z0-9]{1,5}(?:\([^(){}\\]*+\)|[^\\{}()\s]*+))++\}",
+    rf"</?(?:b|i|u|s)[ \t]*+>|<font(?:{_ATTRIBUTE})*\s*+>|</font\s*+>"
+    rf"|\{{(?:\\(?:(?:{_OVERRIDE})(?:[-+.0-9]++|&H[0-9A-F]++&?|\([^(){{}}]*+\))?|fn[^\\{{}}]++))+\}}",
     re.IGNORECASE,
 )
 

@@ -30,6 +30,8 @@ IN_CAPTIONS = [
     "Ann: ", "Ann Ann ", "[S1]: ", "1\n00:00:01,000 --> 00:00:02,000\n", "x\n\n00:01.000 --> 00:01.001\n",
     "0:00:01.000,0:00:02.000\n",
 ]  # fmt: skip
+IN_MARKUP = [f"{beginning}{opened}" for beginning in CAPTIONS[2:5:2] for opened in ("{", "<font", "<v", "<c", "<v ")]
+IN_TAGS = ["\\be5", "\\an8", "\\pos(1,2)", "\\fnA", " a=b", " a='b'", ".a", ".", " a", "a", " "]
 DOCUMENTS = [
     "[", '{"text":', '{"segments":[{"start":0,"end":1,"text":"', '{"words":[{"word":"a","start":0}],"text":"',
 ]  # fmt: skip
@@ -41,7 +43,8 @@ IN_DOCUMENTS = [
 
 def files() -> Iterator[tuple[str, bytes]]:
     """Yield each file with its name."""
-    for beginning, fragment in chain(product(CAPTIONS, IN_CAPTIONS), product(DOCUMENTS, IN_DOCUMENTS)):
+    pairs = chain(product(CAPTIONS, IN_CAPTIONS), product(IN_MARKUP, IN_TAGS), product(DOCUMENTS, IN_DOCUMENTS))
+    for beginning, fragment in pairs:
         times = SIZE // len(fragment)
         yield f"{beginning!r} + {fragment!r} * {times}", (beginning + fragment * times).encode()
 

@@ -53,6 +53,10 @@ def test_speakers_of_insanely_fast_whisper_are_read_instead_of_the_chunks() -> N
         ("SPEAKER_01", "I am next.", 1.0, 2.0),
     ]
     assert [text for _, text, _, _ in read({"speakers": [], "chunks": said})] == ["Who is next?", "I am next."]
+    assert read({"speakers": speakers[:1], "chunks": said}) == [
+        (None, "Who is next?", 0.0, 1.0),
+        (None, "I am next.", 1.0, 2.0),
+    ], "a diarizer that ended early loses no word"
 
 
 @pytest.mark.parametrize(

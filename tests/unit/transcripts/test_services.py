@@ -96,6 +96,15 @@ def test_deepgrams_utterances_are_segments() -> None:
     assert [segment.confidence for segment in parsed(document)] == [0.75]
 
 
+def test_utterances_that_lack_words_are_not_read_instead_of_the_words() -> None:
+    words = [deepgram_word("Hello", 0.0, 0), deepgram_word("there.", 0.5, 0)]
+    short = {"start": 0.0, "end": 0.5, "channel": 0, "transcript": "Hello", "text": "Hello", "words": words[:1]}
+    part = {"start": 0, "end": 500, "text": "Who", "words": ASSEMBLYAI["words"][:1]}
+
+    assert words_of(deepgram(words, utterances=[short])) == ["Hello", "there."]
+    assert words_of({**ASSEMBLYAI, "utterances": [part]}) == ["Who", "pays?", "We", "do."]
+
+
 def assemblyai_word(text: str, start: int, speaker: str | None = None, **more: Any) -> dict[str, Any]:
     return {"text": text, "start": start, "end": start + 500, "confidence": 0.5, "speaker": speaker, **more}
 
@@ -136,7 +145,10 @@ def test_assemblyais_channels_are_named() -> None:
     part = {"text": "Hi", "start": 0, "end": 500, "words": []}
     utterances = [{**part, "speaker": "1", "channel": "1"}, {**part, "speaker": "2B", "channel": "2"}]
 
-    assert [speaker for speaker, *_ in read({**ASSEMBLYAI, "utterances": utterances})] == ["Channel 1", "2B"]
+    assert [speaker for speaker, *_ in read({**ASSEMBLYAI, "words": None, "utterances": utterances})] == [
+        "Channel 1",
+        "2B",
+    ]
 
 
 @pytest.mark.parametrize("status", ["queued", "processing", "error"])
@@ -226,6 +238,7 @@ def test_meets_entries_are_read_with_times_from_the_first() -> None:
         ({"results": {"items": [aws_item("secret")]}}, "words without times"),
         ({"results": {"items": [aws_item("secret", "2.0", "1.0")]}}, r"results\.items, words\[0\]\.end"),
         ({"transcriptEntries": [{"text": "secret", "startTime": "2026-03-01T10:00:00", "endTime": "x"}]}, "startTime"),
+        ({"transcriptEntries": [], "nextPageToken": "secret"}, "nextPageToken: is one page of several"),
         ({**ASSEMBLYAI, "words": [assemblyai_word("secret", -5)]}, r"words\[0\]\.start"),
     ],
 )

@@ -90,6 +90,7 @@ def said_in(cue: str) -> str:
         "is a <b and c> d",
         "<font of youth>",
         "a {\\LaTeX is fine} b",
+        "{\\LaTeX} {\\really} {\\item} {\\b 1} {\\pos(1}",
         "<inaudible> <i.e.> <v Ann>",
         "{\\} {x} {\\i b}",
         "<fonts>",
@@ -104,7 +105,7 @@ def test_what_looks_like_markup_and_is_none_was_said(spoken: str) -> None:
     [
         "<b>one</b> <I>two</I> <u >three</u> <s>four</s>",
         "<font color=\"#ff0000\" size=4>one</font> <FONT face='Arial Narrow'>two three</FONT> <font>four",
-        "{\\an8}one {\\i1}two{\\i0} {\\pos(192, 20)\\c&HFF00FF&}three {\\fs20}four",
+        "{\\an8}one {\\i1}two{\\i0} {\\pos(192, 20)\\c&HFF00FF&}three {\\fnArial Bold\\fs20\\t(0,9,\\fs8)}four",
     ],
 )
 def test_markup_of_players_is_taken_away(marked: str) -> None:
