@@ -33,7 +33,6 @@ ACCEPTED = (
 )
 """What a person may give, in one sentence."""
 
-
 _MEDIA = (b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
 
 
@@ -77,7 +76,7 @@ def _begins(*marks: bytes) -> Callable[[bytes], bool]:
 
 
 def _pattern(pattern: str) -> Callable[[str], bool]:
-    return lambda text: re.match(pattern, text, re.IGNORECASE) is not None
+    return lambda text: re.match(pattern, text) is not None
 
 
 def _has(key: str, kind: type = list) -> Callable[[Any], bool]:
@@ -135,8 +134,8 @@ TEXTS: Sequence[Format[str] | Unread[str]] = (
     Format(starts_like_sbv, read_sbv),
     Unread(
         _pattern(r"\s*(?:[0-9]{1,10}:)?[0-9]{1,2}:[0-9]{1,2}[.,][0-9]{1,3}\s*-->"),
-        "captions without WebVTT's header and without SRT's numbers",
-        "convert them (ffmpeg -i FILE.srt OUT.vtt)",
+        "a caption file without WebVTT's header and without SRT's numbers",
+        "convert it (ffmpeg -i FILE.srt OUT.vtt)",
     ),
     Unread(_pattern(r"\{\\rtf"), "an RTF document", "export the transcript as WebVTT or SRT"),
     Unread(
@@ -145,13 +144,15 @@ TEXTS: Sequence[Format[str] | Unread[str]] = (
         "let it write a file (openai-whisper: --output_format json, whisper.cpp: --output-json)",
     ),
     Unread(_pattern(r"start\tend\ttext\r?\n"), "Whisper's TSV", "give the .json or .vtt that Whisper wrote beside it"),
-    Unread(_pattern(r"\[script info\]"), "a subtitle in ASS or SSA", "convert it to SRT (ffmpeg -i FILE OUT.srt)"),
+    Unread(_pattern(r"(?i)\[script info\]"), "a subtitle in ASS or SSA", "convert it to SRT (ffmpeg -i FILE OUT.srt)"),
     Unread(
         _pattern(r"\[(?:(?:ar|al|ti|by|la):[^\]\n]*|[0-9]{1,3}:[0-9]{2}\.[0-9]{2,3})\]"),
         "a file of lyrics (LRC), which has no ends of lines",
         "let the recognizer write WebVTT or JSON",
     ),
-    Unread(_pattern(r"<(?:\?xml|tt\b|timedtext|transcript|sami|!doctype|html)"), "XML or HTML", "export WebVTT or SRT"),
+    Unread(
+        _pattern(r"(?i)<(?:\?xml|tt\b|timedtext|transcript|sami|!doctype|html)"), "XML or HTML", "export WebVTT or SRT"
+    ),
 )
 """What is seen from the text. JSON, which comes after them, is recognized by `DOCUMENTS`."""
 
@@ -171,6 +172,12 @@ DOCUMENTS: Sequence[Format[Any] | Unread[Any]] = (
     Format(is_assemblyai, _untitled(read_assemblyai)),
     Format(is_google_meet, _untitled(read_google_meet)),
     Format(is_hugging_face, _untitled(read_hugging_face)),
+    Unread(
+        _is_list_of_lists,
+        "a dump of faster-whisper's segments as tuples",
+        "dump segment._asdict(), or dataclasses.asdict(segment), for each segment",
+    ),
+    Format(is_whisper, _untitled(read_whisper)),
     Unread(_has("monologues"), "a transcript of Rev AI", "fetch its captions as SRT or WebVTT"),
     Unread(_has("recognizedPhrases"), "a transcript of Azure AI Speech", "let it write SRT or WebVTT"),
     Unread(_has("events"), "YouTube's json3", "download the captions as WebVTT (yt-dlp --sub-format vtt)"),
@@ -178,12 +185,6 @@ DOCUMENTS: Sequence[Format[Any] | Unread[Any]] = (
     Unread(_has("result"), "a transcript of Vosk", "let it write SRT (vosk-transcriber -t srt)"),
     Unread(_is_speechmatics, "a transcript of Speechmatics", "fetch it with format=srt"),
     Unread(_is_google_speech, "a transcript of Google Cloud Speech-to-Text", "let it write SRT or WebVTT"),
-    Unread(
-        _is_list_of_lists,
-        "a dump of faster-whisper's segments as tuples",
-        "dump segment._asdict(), or dataclasses.asdict(segment), for each segment",
-    ),
-    Format(is_whisper, _untitled(read_whisper)),
     Unread(
         _is_text_only,
         "a text without times",

@@ -27,6 +27,7 @@ _EXAMPLES = {
     _SRT_TIMING: "00:00:01,000 --> 00:00:02,500",
     _SBV_TIMING: "0:00:01.000,0:00:02.500",
 }
+_LONGEST_NUMBER = 18
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NOTE = re.compile(r"NOTE(?:[ \t]|$)")
 # Only before the first cue; later, "REGION" is a word that stands alone.
@@ -102,6 +103,7 @@ def srt_cues(lines: Sequence[str], source: str) -> list[Cue]:
             continue
         before = _last_text(lines, number - 1)
         if before and lines[before - 1].strip().isdecimal():
+            _check_number(lines, before, numbers, source)
             timings.append(number)
             numbers.append(before)
         elif before != number - 1 or _SRT_TIMING.match(line):
@@ -109,6 +111,16 @@ def srt_cues(lines: Sequence[str], source: str) -> list[Cue]:
             raise TranscriptError(source, problem, place=f"line {number}", field="number")
     ends = [*numbers[1:], len(lines) + 1]
     return [_cue(lines, timing, end, _SRT_TIMING, source) for timing, end in zip(timings, ends, strict=True)]
+
+
+def _check_number(lines: Sequence[str], number: int, numbers: Sequence[int], source: str) -> None:
+    """Refuse a number that may be the last line of the cue before: it follows text and is not the next number."""
+    if not numbers or not lines[number - 2].strip():
+        return
+    last, this = (lines[each - 1].strip() for each in (numbers[-1], number))
+    if len(last) > _LONGEST_NUMBER or len(this) > _LONGEST_NUMBER or int(this) != int(last) + 1:
+        problem = "follows text and is not the next number; put a blank line before it, or the cue's number after it"
+        raise TranscriptError(source, problem, place=f"line {number}", field="number")
 
 
 def sbv_cues(lines: Sequence[str], source: str) -> list[Cue]:

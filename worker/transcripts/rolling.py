@@ -31,7 +31,7 @@ def without_repetitions(cues: Iterable[Cue], plain: Callable[[str], str]) -> Ite
     for cue in cues:
         lines = [one_line(plain(line)) for line in cue.lines]
         visible = [line for line in lines if line]
-        is_short = cue.end - cue.start <= _FLASH_S
+        is_short = 0 <= cue.end - cue.start <= _FLASH_S
         is_flash = before is not None and cue.start == before.end and is_short and _ends_with(shown, visible)
         if is_flash:
             yield replace(cue, lines=())

@@ -84,7 +84,8 @@ def segments_of_words(
         with placed(source, ".".join(part for part in (place, f"words[{first}]") if part)):
             segments.append(
                 TranscriptSegment(
-                    text=one_line(text[begin:end]),
+                    # A text may lack words that were heard.
+                    text=one_line(text[begin:end]) or " ".join(word.text for word in together),
                     start_time=min(word.start_time for word in together),
                     end_time=max(word.end_time for word in together),
                     speaker=words[first].speaker,

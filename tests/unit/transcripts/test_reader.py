@@ -27,6 +27,7 @@ def test_the_content_tells_the_format_whatever_the_name(content: bytes, name: st
         (b" \r\n ", "is empty"),
         (b"Dear all,\nsee you", "is none of: WebVTT"),
         (b"WEBVTTX\n\n00:01.000 --> 00:02.000\nhello\n", "is none of: WebVTT"),
+        (b"webvtt\n\n00:01.000 --> 00:02.000\nhello\n", "is none of: WebVTT"),
         (VTT + "Grüße".encode("latin-1"), "line 5: is not UTF-8 at byte 40"),
         (VTT + b"\xed\xa0\x80", "line 5: is not UTF-8"),
         (("WEBVTT " + "x" * 501).encode(), "line 1, title: must be at most 500 characters"),

@@ -6,7 +6,7 @@ from worker.transcripts import TranscriptError, parse_transcript
 
 CAPTIONS = """\
 0:00:01.500,0:00:03.000
-Ida Berg: Is <everybody> here
+Ida Berg: Is <anyone> here
 &amp; awake?
 
 0:00:02.750,0:00:04.000
@@ -24,7 +24,7 @@ def test_an_sbv_file_is_read_with_its_text_as_written(line_end: str) -> None:
     segments = parse_transcript(CAPTIONS.replace("\n", line_end).encode("utf-8-sig"), "x.sbv").segments
 
     assert [(s.start_time, s.end_time, s.speaker, s.text) for s in segments] == [
-        (1.5, 3.0, "Ida Berg", "Is <everybody> here &amp; awake?"),
+        (1.5, 3.0, "Ida Berg", "Is <anyone> here &amp; awake?"),
         (2.75, 4.0, "Jan Ek", "at 10:30, 1,5 and 0:00:09.000,0:00:09.500 all of us"),
         (3600.0, 3601.0, "Ida Berg", "good"),
     ]

@@ -124,3 +124,13 @@ def test_a_number_in_the_text_is_no_cue_number(gap: str) -> None:
 def test_a_number_and_blank_lines_are_no_cue() -> None:
     with pytest.raises(TranscriptError, match="is none of"):
         parse_transcript(b"7\n" + b"\r\n" * 16 + b"y", "odd.srt")
+
+
+@pytest.mark.parametrize("spoken", ["42", "1", "9" * 5_000])
+def test_a_number_that_may_have_been_said_is_refused_where_a_cue_lacks_its_own(spoken: str) -> None:
+    text = f"1\n00:00:01,000 --> 00:00:02,000\nroom\n{spoken}\n00:00:03,000 --> 00:00:04,000\nyou\n"
+
+    with pytest.raises(TranscriptError, match="line 4, number: follows text and is not the next number"):
+        parse_transcript(text.encode(), "x.srt")
+    (room, you) = parse_transcript(text.replace("room\n", "room\n\n").encode(), "x.srt").segments
+    assert (room.text, you.text) == ("room", "you")

@@ -285,3 +285,19 @@ def test_a_segment_without_speaker_has_that_of_its_words_where_they_agree() -> N
 def test_half_a_surrogate_pair_in_place_of_a_number_is_refused() -> None:
     with pytest.raises(TranscriptError, match=r"^x\.json: holds half a surrogate pair"):
         parse_transcript(b'{"segments": [{"start": "\\ud800", "end": 1, "text": "x"}]}', "x.json")
+
+
+def test_words_that_the_text_lacks_are_stored_too() -> None:
+    words = [{"word": "Um", "start": 0, "end": 1}, {"word": "Hello", "start": 5, "end": 6}]
+
+    segments = read({"text": "Hello", "words": words})
+
+    assert [(segment.text, [word.text for word in segment.words]) for segment in segments] == [
+        ("Um", ["Um"]),
+        ("Hello", ["Hello"]),
+    ]
+
+
+@pytest.mark.parametrize("key", ["events", "result", "results", "Transcript", "monologues"])
+def test_a_key_of_another_format_beside_the_segments_changes_nothing(key: str) -> None:
+    assert [s.text for s in read({"segments": [{"start": 0, "end": 1, "text": "Hi"}], key: []})] == ["Hi"]
