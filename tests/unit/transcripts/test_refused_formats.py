@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from worker.cli import create_app
 from worker.transcripts import Transcript, TranscriptError, parse_transcript, read_transcript
-from worker.transcripts.formats import BINARY, DOCUMENTS, PLAIN_TEXTS, TEXTS, Unread
+from worker.transcripts.formats import ACCEPTED, BINARY, DOCUMENTS, PLAIN_TEXTS, TEXTS, Unread
 
 
 def zipped(name: str) -> bytes:
@@ -135,3 +138,13 @@ def test_a_text_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
     with pytest.raises(TranscriptError, match="x: holds more than 3 MiB"):
         parse_transcript(b"WEBVTT\n\n" + b"x" * 4_000_000, "x")
+
+
+def test_the_help_and_the_docs_list_every_format_that_is_read() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "transcripts.md").read_text()
+    shown = CliRunner().invoke(create_app(), ["ingest", "--help"], env={"COLUMNS": "2000", "NO_COLOR": "1"}).output
+    names = re.findall(r"[A-Z][\w']+(?: [A-Z]\w+)?|whisper\.cpp|[a-z]+-[a-z]+", ACCEPTED)
+
+    assert ACCEPTED in shown
+    assert {"WebVTT", "SRT", "SBV", "OpenAI's API", "faster-whisper", "whisper.cpp", "Amazon Transcribe"} <= {*names}
+    assert {name for name in names if name not in page} == set()
