@@ -23,6 +23,7 @@ from worker.outbox.dispatching import Dispatched, dispatch_due
 from worker.outbox.epoch import lost_lately, notice_loss
 from worker.outbox.giving_up import give_up_parked
 from worker.outbox.listening import Calls, listening
+from worker.outbox.waking import follow_wake_ups
 from worker.story import place_of
 
 LONGEST_PAUSE_S = 2.0
@@ -107,9 +108,11 @@ class Relay:
         more = True
         while more:
             done = await dispatch_due(self._engine, self._dispatcher)
-            more = done.more
-            if done.look_again_s is not None:
-                self._look_again_at = min(self._look_again_at, time.monotonic() + done.look_again_s)
+            followed = await follow_wake_ups(self._engine)
+            more = done.more or followed.more or followed.woken > 0
+            for look_again_s in (done.look_again_s, followed.look_again_s):
+                if look_again_s is not None:
+                    self._look_again_at = min(self._look_again_at, time.monotonic() + look_again_s)
             if done.restored:
                 await self._tell_restored(done)
         for job_id, reason in await give_up_parked(self._engine):

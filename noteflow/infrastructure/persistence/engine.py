@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 
+ISOLATION: Final = "read committed"
+"""Of every transaction, also of a statement that is one by itself. After a lock that it waited for, a statement must
+see what was committed meanwhile: so parking, relays and the comparison of versions are built."""
+
 _AT_ONCE: Final = "noteflow_lets_go_at_once"
 
 
@@ -57,6 +61,7 @@ def create_engine(
             "command_timeout": command_timeout_s,
             "server_settings": {
                 "application_name": application_name,
+                "default_transaction_isolation": ISOLATION,  # whatever the server's, the database's or the role's is
                 "lock_timeout": _milliseconds(lock_timeout_s),
                 "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
             },
