@@ -73,8 +73,7 @@ def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[H
         load_scripts()
         app = await stack.enter_async_context(application(settings, gate, observer))
         ctx[EXECUTOR] = app.executor
-        # The hook must not wait for PostgreSQL: meanwhile the worker beats, and can be told to stop.
-        app.storage.suspect()
+        # The hook does not wait for PostgreSQL: meanwhile the worker sends heartbeats, and can be told to stop.
         await stack.enter_async_context(_aside(_tell_when_ready(app.storage, settings.queue_name)))
         ctx[_STACK] = stack
 
