@@ -21,6 +21,7 @@ from tests.databases import driver_url
 from tests.integration.worker.relays import NEVER_S, relaying
 from tests.integration.worker.stage import batch, move, open_stage
 from tests.integration.worker.test_parking_races import CREATE, Case, Threshold, blocked, create, every_case, is_waiting
+from tests.integration.worker.test_relay_outage import LISTENING
 from tests.waiting import eventually
 from worker.outbox.giving_up import give_up_parked
 from worker.outbox.waking import LOOK_AGAIN_S, follow_wake_ups
@@ -226,7 +227,7 @@ async def test_a_job_is_not_given_up_while_a_record_about_it_is_not_followed(sta
 async def test_the_commit_calls_a_relay_that_rests(level: str, stage: Stage, redis: Redis) -> None:
     meeting = uuid4()
     async with asyncio.timeout(30), relaying(stage.engine, redis, rest_s=NEVER_S), a_service(stage, level) as service:
-        await eventually(lambda: stage.judge.ask("SELECT FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"))
+        await eventually(lambda: stage.judge.ask(LISTENING))
         await stage.deliver(batch(meeting, 0))
         await service.execute(CREATE, meeting)
         await service.commit()
