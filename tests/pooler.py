@@ -2,7 +2,7 @@
 
 In transaction mode a client has a session for as long as its transaction lasts, then another may have it, with all that
 was prepared in it. In session mode it has one until it goes. Settings that a client asks for at its start are dropped,
-or refused. Every client is told a number of a session that is none. It speaks no TLS, and lets everybody in.
+or refused. Every client is told a number of a session that is none. It speaks no TLS and asks for no password.
 """
 
 from __future__ import annotations
