@@ -14,6 +14,7 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from noteflow.infrastructure.persistence import job_tables
+from noteflow.infrastructure.persistence.engine import ISOLATION
 from noteflow.infrastructure.persistence.urls import normalise_database_url
 
 
@@ -33,7 +34,11 @@ async def _run_on_database_url() -> None:
     url = os.environ.get("DATABASE_URL")
     if not url:
         raise SystemExit("DATABASE_URL is not set: it names the database to migrate")
-    engine = create_async_engine(normalise_database_url(url), poolclass=pool.NullPool)
+    engine = create_async_engine(
+        normalise_database_url(url),
+        poolclass=pool.NullPool,
+        connect_args={"server_settings": {"default_transaction_isolation": ISOLATION}},
+    )
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_run_on)

@@ -61,8 +61,10 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
     redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
     watch = StorageWatch(engine, gate, logger())
     frozen = FrozenSessions(engine, logger(), after_s=settings.database_idle_in_transaction_timeout_s)
+    watch.suspect()  # until PostgreSQL has answered; this must not wait for it
+    relay = Relay(engine, redis, logger(), on_unavailable=watch.suspect, answered=watch.answered)
     beside = {
-        "outbox relay": Relay(engine, redis, logger(), on_unavailable=watch.suspect).run(),
+        "outbox relay": relay.run(),
         "dead letters' mover": LetterMover(engine, redis, logger()).run(),
         "frozen sessions": frozen.run(),
         "operators' acts": keep_moving_acts(engine, redis),

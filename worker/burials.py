@@ -5,6 +5,7 @@ from __future__ import annotations
 from noteflow.infrastructure.queue.failures import type_name
 from worker.engine.ending import Ending
 from worker.engine.verdicts import Refused
+from worker.inspection.masking import masked_reason
 from worker.logs import logger, subject
 
 
@@ -16,9 +17,6 @@ def tell_burial(ending: Ending) -> None:
     """
     if not ending.reason or isinstance(ending.error, Refused):
         return  # nothing was buried, or the claim's own story has told of it
-    # Imported here: a worker starts without what operators look at, and deaths are rare.
-    from worker.inspection.masking import masked_reason
-
     known = {
         "job": ending.job_id,
         "kind": ending.function if _is_name(ending.function) else None,

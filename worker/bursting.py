@@ -16,6 +16,7 @@ from noteflow.infrastructure.queue.keys import PAUSED
 from worker.engine.remaining import Remaining, remaining
 from worker.inspection.pauses import read_pauses
 from worker.outbox.dispatching import dispatch_due
+from worker.outbox.waking import follow_wake_ups
 from worker.settings import Settings
 
 
@@ -50,6 +51,7 @@ async def _tell_paused(redis: Redis, left: Remaining, log: FilteringBoundLogger)
 
 
 async def _dispatch(engine: AsyncEngine, dispatcher: Dispatcher) -> bool:
+    await follow_wake_ups(engine)
     await dispatch_due(engine, dispatcher)
     async with engine.connect() as connection:
         return bool(await connection.scalar(text(_DUE)))
@@ -60,4 +62,5 @@ _DOUBT_ALL = "UPDATE outbox SET due_at = clock_timestamp() WHERE state = 'dispat
 _DUE = """
     SELECT EXISTS (SELECT FROM outbox WHERE state = 'waiting'
                    OR (state = 'dispatched' AND due_at <= clock_timestamp()))
+        OR EXISTS (SELECT FROM wake_ups)
 """

@@ -15,6 +15,7 @@ from arq.connections import RedisSettings
 from noteflow.infrastructure.queue.codec import job_deserializer
 from worker.application import application
 from worker.engine.gate import Gate
+from worker.engine.scripts import load_scripts
 from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
 from worker.logs import configure_logging, logger
 from worker.results import result_serializer
@@ -69,10 +70,10 @@ def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[H
         configure_logging(settings.log_level, settings.log_format, worker=ctx[WORKER])
         stack = AsyncExitStack()
         ctx[QUEUE] = settings.queue_name
+        load_scripts()
         app = await stack.enter_async_context(application(settings, gate, observer))
         ctx[EXECUTOR] = app.executor
-        # The hook must not wait for PostgreSQL: meanwhile the worker beats, and can be told to stop.
-        app.storage.suspect()
+        # The hook does not wait for PostgreSQL: meanwhile the worker sends heartbeats, and can be told to stop.
         await stack.enter_async_context(_aside(_tell_when_ready(app.storage, settings.queue_name)))
         ctx[_STACK] = stack
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.infrastructure.persistence.engine import create_engine
+from noteflow.infrastructure.persistence.pooler import refuse_pooler
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -33,12 +34,16 @@ def known_revisions() -> frozenset[str]:
 
 
 async def migrate(database_url: str, revision: str = "head", *, report: Callable[[str], None] = lambda _: None) -> None:
-    """Upgrade the database to `revision`, telling `report` what was done. Safe to run at the same time elsewhere."""
+    """Upgrade the database to `revision`, telling `report` what was done. Safe to run at the same time elsewhere.
+
+    Raises Unavailable before it begins, also where a connection pooler lies between, and the driver's errors later.
+    """
     engine = create_engine(
-        database_url, pool_size=1, command_timeout_s=3600.0, idle_in_transaction_timeout_s=3600.0,
+        database_url, pool_size=2, command_timeout_s=3600.0, idle_in_transaction_timeout_s=3600.0,
         application_name="noteflow-migrate",
     )  # fmt: skip
     try:
+        await refuse_pooler(engine)  # which could keep the lock of the migrations for ever, in a session of its own
         await _with_alembic(engine, lambda config: command.upgrade(config, revision), report)
     finally:
         await engine.dispose()

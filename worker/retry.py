@@ -12,6 +12,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, retry_if_exception
 
 from noteflow.domain.errors import ConcurrencyConflict, MeetingNotFound, Refused, Unavailable
+from worker.process_limits import is_process_limit
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ class Failure(StrEnum):
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What an attempt's error asks for. Whatever has no name of ours is a bug."""
+    """What an attempt's error asks for. What has no name of ours is a bug, unless the process ran into a limit."""
     match error:
         case ConcurrencyConflict():
             return Failure.CONFLICT
@@ -35,7 +36,7 @@ def failure_of(error: BaseException) -> Failure:
         case Refused() | MeetingNotFound():
             return Failure.REFUSED
         case _:
-            return Failure.BUG
+            return Failure.UNAVAILABLE if is_process_limit(error) else Failure.BUG
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from noteflow.infrastructure.persistence.failover import FoundReadOnly
 from noteflow.infrastructure.persistence.faults import NO_ROOM, sqlstate_of, translation_of
+from noteflow.infrastructure.persistence.pooler import BETWEEN, pooler_doubt
 from worker.engine.gate import Gate
 from worker.storage_room import Trial, room_doubt
 
@@ -77,6 +78,8 @@ class StorageWatch:
     async def _doubt(self) -> str | None:
         asked_at = time.monotonic()
         if doubt := await storage_doubt(self._engine):
+            if doubt.startswith(BETWEEN):  # it does not pass by itself, so the worker's record names it
+                self._hold_back(f"{REASON}: {doubt}")
             return doubt
         if doubt := await room_doubt(self._engine):
             self._trial.seen()
@@ -85,15 +88,15 @@ class StorageWatch:
         return self._trial.doubt(asked_at)
 
     async def _probe(self) -> None:
-        since, pause_s, told, was_read_only = time.monotonic(), 0.05, False, False
+        since, pause_s, told, led_elsewhere = time.monotonic(), 0.05, False, False
         while (doubt := await self._doubt()) is not None:
             if not told:
                 self._log.warning("storage.down", reason=doubt)
                 told = True
-            was_read_only |= doubt == _IS_READ_ONLY
+            led_elsewhere |= doubt == _IS_READ_ONLY or doubt.startswith(BETWEEN)
             await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # not a secret
             pause_s = min(self._longest_pause_s, pause_s * 2)
-        if was_read_only:
+        if led_elsewhere:
             # Between two questions somebody may have opened connections that lead there still.
             await _give_up_all(self._engine)
         if told:
@@ -105,6 +108,8 @@ class StorageWatch:
 async def storage_doubt(engine: AsyncEngine) -> str | None:
     """Why PostgreSQL takes no writes now, in words without secrets; None if it does."""
     try:
+        if doubt := await pooler_doubt(engine):
+            return doubt
         async with engine.connect() as connection:
             read_only = await connection.scalar(text("SELECT current_setting('transaction_read_only')"))
             await connection.execute(text("SELECT FROM job_ledger LIMIT 0"))  # without it nothing can be stored

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-import traceback
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -14,9 +12,11 @@ from noteflow.infrastructure.queue.tracing import trace_id_in
 from worker.delivery import Delivery
 from worker.endings import Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.verdicts import AttemptError
+from worker.inspection.masking import masked_message
 from worker.logs import about
 from worker.retry import Failure, History, failure_of
 from worker.telemetry.observer import Observer
+from worker.tracebacks import frames_of
 
 MOST_ERRORS = 50
 """Errors of one claim that are kept: the first and the latest."""
@@ -75,9 +75,6 @@ class Story:
         errors = (*self.delivery.earlier_errors, *self.errors)
         if not errors:
             return []
-        # Imported here: a worker starts without what operators look at, and few attempts fail.
-        from worker.inspection.masking import masked_message
-
         return [each.as_dict() | {"message": masked_message(each.error, each.message)} for each in errors]
 
     def tell_again(self, pause_s: float) -> None:
@@ -118,5 +115,5 @@ class Story:
 
 def place_of(error: BaseException) -> str | None:
     """Where an error was raised: all that may be said of a foreign one, which may quote the payload."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else None
+    frames = frames_of(error.__traceback__)
+    return frames[-1] if frames else None

@@ -12,9 +12,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.acceptance.jobs_console import JobsConsole
-from tests.acceptance.judge import Judge
+from tests.acceptance.judge import Judge, dead_letters
 from tests.acceptance.mishaps import WORKERS
 from tests.acceptance.shift import IMPATIENT, begin_shift
+from tests.acceptance.workload import Workload
 from tests.databases import driver_url
 from tests.waiting import eventually
 
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
     from tests.small_disk import SmallDiskPostgres
 
 JOBS = 300
+TROUBLES = ("25P04", "26000", "42P05", "53400", "54000", "55000", "58030", "72000", "F0000", "HV000", "XX000", "XX001")
+# Each attempt meets another one.
+TROUBLE = f"""
+CREATE SEQUENCE met;;
+CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    codes text[] := '{{{", ".join(TROUBLES)}}}';
+BEGIN
+    RAISE EXCEPTION 'trouble' USING ERRCODE = codes[1 + nextval('met') % {len(TROUBLES)}];
+END
+$$;;
+CREATE TRIGGER trouble BEFORE INSERT ON segments FOR EACH STATEMENT EXECUTE FUNCTION trouble()
+"""
 NO_ROOM = "PostgreSQL has no room left on its disk (SQLSTATE 53100)"
 
 
@@ -67,6 +81,26 @@ async def test_other_clients_take_every_connection_and_jobs_wait_until_there_are
 
     await shift.verdict()
     print(f"resumed {shift.resumed_after(free_at):.2f} s after there were connections")
+
+
+async def test_troubles_of_the_server_and_the_session_cost_no_job(
+    database_url: str, redis_url: str, start_workers: StartWorkers
+) -> None:
+    judge, work = Judge(database_url), Workload(database_url, redis_url)
+    (worker,) = await start_workers(database_url, redis_url)
+    await work.create_meeting()
+    for statement in TROUBLE.split(";;"):
+        await judge.ask(statement)
+    await work.enqueue_segments(10)
+    await eventually(lambda: judge.ask(f"SELECT FROM met WHERE last_value > {3 * len(TROUBLES)}"), within_s=30)
+    await judge.ask("DROP TRIGGER trouble ON segments")
+    await eventually(work.is_done, within_s=60, every_s=0.1)
+
+    await work.judge()
+    assert not worker.lines("job.dead")
+    assert not worker.lines("attempt.bug")
+    async with Redis.from_url(redis_url) as redis:
+        assert await dead_letters(judge, redis) == {}
 
 
 def excuses(console: JobsConsole) -> list[list[str]]:

@@ -17,6 +17,7 @@ from noteflow.domain.entities import Meeting
 from noteflow.domain.errors import MeetingNotFound, NoteflowError, Refused, Unavailable
 from noteflow.domain.value_objects import MeetingId, MeetingState
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
+from noteflow.infrastructure.persistence.pooler import refuse_pooler
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from noteflow.infrastructure.queue.answers import Enqueued
 from noteflow.infrastructure.queue.client import JobClient
@@ -114,8 +115,9 @@ async def _found(settings: Settings, meeting_id: UUID) -> MeetingId:
 
 @asynccontextmanager
 async def _unit_of_work(settings: Settings) -> AsyncIterator[SqlAlchemyUnitOfWork]:
-    engine = create_engine(settings.database_url.get_secret_value(), pool_size=1, application_name="noteflow-ingest")
+    engine = create_engine(settings.database_url.get_secret_value(), pool_size=2, application_name="noteflow-ingest")
     try:
+        await refuse_pooler(engine)  # the workers could do nothing with what would be enqueued
         async with SqlAlchemyUnitOfWork(create_session_factory(engine), settings.meetings_dir) as uow:
             yield uow
     finally:

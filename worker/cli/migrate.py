@@ -7,6 +7,7 @@ import asyncio
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.faults import translation_of
 from worker.cli.reading import read_settings
 from worker.migrations import migrate, newest_revision
@@ -17,8 +18,8 @@ def migrate_command(revision: str = typer.Argument("head", help="Where to go; th
     settings = read_settings()
     try:
         asyncio.run(migrate(settings.database_url.get_secret_value(), revision, report=typer.echo))
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
-        what = translation_of(error) or str(error).splitlines()[0]
+    except (Unavailable, SQLAlchemyError, OSError, TimeoutError) as error:
+        what = error if isinstance(error, Unavailable) else translation_of(error) or str(error).splitlines()[0]
         typer.echo(f"migrate: {what}; DATABASE_URL is {settings.shown('database_url')}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"the schema is at revision {newest_revision() if revision == 'head' else revision}")

@@ -38,6 +38,12 @@ def script(name: str) -> Script:
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+def load_scripts() -> None:
+    """Read every script now, so that none has to be opened when the process has no file descriptor left."""
+    for path in sorted(_FOLDER.glob("*.lua")):
+        script(path.stem)
+
+
 def _read(name: str) -> str:
     return (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
 

@@ -30,6 +30,7 @@ from worker.engine.options import Options
 from worker.engine.outage import UNREACHABLE, Outage, in_words
 from worker.engine.patience import patience
 from worker.engine.runs import Runs
+from worker.engine.scripts import load_scripts
 from worker.engine.serve import own_leases_kept, reserves, serve
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Worker(arq.worker.Worker):
         **arguments: Unpack[ArqArguments],
     ) -> None:
         check_arq()
+        load_scripts()
         named = [arq.worker.func(function) for function in cast("Sequence[Any]", functions)]
         self.options = options or Options()
         check_arguments(named, self.options, arguments)

@@ -13,11 +13,13 @@ async def give_up_parked(engine: AsyncEngine) -> list[tuple[str, str]]:
         return [(row.job_id, row.reason) for row in rows]
 
 
-# What was missing when a job was parked may have come in part since.
+# What was missing when a job was parked may have come in part since. A record that no relay has followed yet may be
+# about it.
 _GIVE_UP = """
     WITH given_up AS (
         DELETE FROM outbox WHERE job_id IN (
             SELECT job_id FROM outbox WHERE state = 'parked' AND due_at <= clock_timestamp()
+              AND NOT EXISTS (SELECT FROM wake_ups WHERE wake_ups.meeting_id = outbox.meeting_id)
             ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED)
         RETURNING *
     ), told AS (

@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,6 +23,7 @@ from worker.outbox.dispatching import Dispatched, dispatch_due
 from worker.outbox.epoch import lost_lately, notice_loss
 from worker.outbox.giving_up import give_up_parked
 from worker.outbox.listening import Calls, listening
+from worker.outbox.waking import follow_wake_ups
 from worker.story import place_of
 
 LONGEST_PAUSE_S = 2.0
@@ -34,7 +35,8 @@ class Relay:
     """Runs until it is cancelled. While PostgreSQL or Redis is away it says so once, and tries again.
 
     Uncalled it looks after `rest_s` seconds at most. `on_unavailable` is told when PostgreSQL cannot serve it: so an
-    idle worker knows it too.
+    idle worker knows it too. It begins, and begins again, when `answered` returns: while nothing is claimed, nothing is
+    listened to, and no parked job is given up whose wait others may just not be able to end.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Relay:
         *,
         rest_s: float = 2.0,
         on_unavailable: Callable[[Exception], None] = lambda _: None,
+        answered: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
         self._redis = redis
@@ -52,6 +55,7 @@ class Relay:
         self._log = log
         self._rest_s = rest_s
         self._on_unavailable = on_unavailable
+        self._answered = answered
         self._look_again_at = math.inf
         self._noticed_at = -math.inf
 
@@ -60,6 +64,8 @@ class Relay:
         failures = 0
         while True:
             try:
+                if self._answered is not None:
+                    await self._answered()
                 async with listening(self._engine) as calls:
                     while True:
                         calls.forget()  # a call that comes while we work costs no rest
@@ -107,9 +113,11 @@ class Relay:
         more = True
         while more:
             done = await dispatch_due(self._engine, self._dispatcher)
-            more = done.more
-            if done.look_again_s is not None:
-                self._look_again_at = min(self._look_again_at, time.monotonic() + done.look_again_s)
+            followed = await follow_wake_ups(self._engine)
+            more = done.more or followed.more or followed.woken > 0
+            for look_again_s in (done.look_again_s, followed.look_again_s):
+                if look_again_s is not None:
+                    self._look_again_at = min(self._look_again_at, time.monotonic() + look_again_s)
             if done.restored:
                 await self._tell_restored(done)
         for job_id, reason in await give_up_parked(self._engine):

@@ -18,6 +18,16 @@ class Driver:
     def __init__(self, pooled: Any) -> None:
         self._pooled = pooled
 
+    @property
+    def session_at_start(self) -> int:
+        """The number of the session that the connection was told at its start: what a pooler answered, if one did."""
+        number: int = self._pooled.driver_connection.get_server_pid()
+        return number
+
+    def give_up(self, reason: Exception) -> None:
+        """Never use the connection again."""
+        self._pooled.invalidate(reason)
+
     async def fetch(self, sql: str, *values: Any) -> Sequence[Mapping[str, Any]]:
         """The rows of a statement. A connection that is not sound afterwards never goes back to the pool."""
         asyncpg_connection = self._pooled.driver_connection

@@ -17,13 +17,18 @@ from noteflow.infrastructure.persistence.faults import name_the_server
 from noteflow.infrastructure.persistence.urls import address_of, normalise_database_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
 
 
+ISOLATION: Final = "read committed"
+"""Of every transaction, also of a statement that is one by itself. After a lock that it waited for, a statement must
+see what was committed meanwhile: so parking, relays and the comparison of versions are built."""
+
 _AT_ONCE: Final = "noteflow_lets_go_at_once"
+_SETTINGS: Final = "noteflow_session_settings"
 
 
 def create_engine(
@@ -44,6 +49,12 @@ def create_engine(
     `pool_pre_ping` asks a connection whether it lives, at the price of a round trip, each time it leaves the pool. With
     or without it, a connection whose end this process has already been told of is never handed out.
     """
+    settings = {
+        "application_name": application_name,
+        "default_transaction_isolation": ISOLATION,  # whatever the server's, the database's or the role's is
+        "lock_timeout": _milliseconds(lock_timeout_s),
+        "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
+    }
     engine = create_async_engine(
         normalise_database_url(url),
         pool_size=pool_size,
@@ -55,13 +66,10 @@ def create_engine(
         connect_args={
             "timeout": connect_timeout_s,
             "command_timeout": command_timeout_s,
-            "server_settings": {
-                "application_name": application_name,
-                "lock_timeout": _milliseconds(lock_timeout_s),
-                "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
-            },
+            "server_settings": settings,
         },
     )
+    engine.sync_engine.update_execution_options(**{_SETTINGS: settings})
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     if not pool_pre_ping:
         event.listen(engine.sync_engine, "do_connect", _refuse_to_connect_at_once)
@@ -83,6 +91,12 @@ async def checked_out(engine: AsyncEngine) -> PoolProxiedConnection:
 def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     """The factory a unit of work is given."""
     return async_sessionmaker(engine, expire_on_commit=False)
+
+
+def session_settings_of(engine: AsyncEngine) -> Mapping[str, str]:
+    """What the engine's sessions ask for at their start; empty for an engine that another made."""
+    settings: Mapping[str, str] = engine.sync_engine.get_execution_options().get(_SETTINGS, {})
+    return settings
 
 
 def _milliseconds(seconds: float) -> str:

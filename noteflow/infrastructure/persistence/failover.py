@@ -20,14 +20,18 @@ from noteflow.infrastructure.persistence.faults import READ_ONLY, sqlstate_of
 _GIVEN_UP = "given up"
 
 
-class FoundReadOnly(Exception):
-    """What to invalidate a connection with, when it was found to be read-only in another way than by being refused."""
+class LeadsElsewhere(Exception):
+    """What to invalidate a connection with that must not be used, so that all others go with it."""
+
+
+class FoundReadOnly(LeadsElsewhere):
+    """The same, when it was found to be read-only in another way than by being refused."""
 
     sqlstate = READ_ONLY
 
 
 def give_up_where_read_only(engine: AsyncEngine) -> None:
-    """From now on, with a connection that is invalidated for being read-only all others go.
+    """From now on, with a connection that is invalidated for being read-only, or as LeadsElsewhere, all others go.
 
     Those that rest are closed at once, those in use when they come back. A statement that is refused for this reason
     invalidates its connection by itself.
@@ -38,7 +42,7 @@ def give_up_where_read_only(engine: AsyncEngine) -> None:
         entries.add(entry)
 
     def invalidated(_connection: object, _entry: object, reason: BaseException | None) -> None:
-        if reason is not None and sqlstate_of(reason) == READ_ONLY:
+        if isinstance(reason, LeadsElsewhere) or (reason is not None and sqlstate_of(reason) == READ_ONLY):
             for entry in list(entries):
                 entry.info[_GIVEN_UP] = True
                 if not entry.in_use:

@@ -1,13 +1,14 @@
 """The one seam where a driver's errors become ours.
 
 No driver fault is ever an `OperationalError` here, and the same fault comes in many coats: so the chain of causes is
-walked, and the SQLSTATE decides before any class does. Codes: PostgreSQL's manual, appendix A.
+walked, and the SQLSTATE decides before any class does (`sqlstates.py`).
 """
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -23,6 +24,7 @@ from noteflow.domain.errors import (
     StorageMisconfigured,
     StorageUnavailable,
 )
+from noteflow.infrastructure.persistence.sqlstates import Meaning, meaning_of, meaning_while_connecting
 
 SEGMENT_CONFLICT = "NF001"
 """Raised by the function `segment_replaces` of the schema."""
@@ -42,14 +44,13 @@ class Outraced(ConcurrencyConflict):
 NO_ROOM = frozenset({"53100", "53200"})
 """On its disk, or in its memory. It answers, and one statement may meet it where another does not."""
 
-_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
-# The caller may not come in, or the schema it needs is not there: a person has to look.
-_MISCONFIGURED = frozenset({"42883", "42501"})
+# The schema it needs is not there: a person has to run the migrations.
 _UNMIGRATED = frozenset({"42P01", "42703"})
-_TRANSIENT = frozenset({"57014", "25P03", READ_ONLY})
-
 
 _WORDS = {
+    "26000": "does not know a statement that was prepared on this connection, as if a connection pooler lay between",
+    "42P05": "knows a statement that was not prepared on this connection, as if a connection pooler lay between",
+    "25P04": "ended a transaction for its length",
     "53100": "has no room left on its disk",
     "53200": "is out of memory",
     "53300": "has too many connections and takes no more",
@@ -63,6 +64,8 @@ _WORDS = {
 _CLOSED = ("connection is closed", "another operation is in progress", "the handler is closed")
 
 _CONNECTING = "while connecting to "
+_ANSWERED = "the server answered: "
+_MOST_ANSWERED = 300
 
 
 @contextmanager
@@ -86,8 +89,9 @@ def translation_of(error: BaseException) -> NoteflowError | None:
     """What a driver's error means for the one who asked, or None for an error that is no driver's fault."""
     chain = list(causes(error))
     if state := sqlstate_of(error):
-        origin = next(link for link in reversed(chain) if _sqlstate(link) == state)
-        return _by_sqlstate(state, origin, _place(chain))
+        if any(_is_of_connecting(link) and sqlstate_of(link) == state for link in chain):
+            return _while_connecting(state, _place(chain), _server_message(chain))
+        return _by_sqlstate(state, next(link for link in reversed(chain) if _sqlstate(link) == state))
     if any(isinstance(link, StaleDataError) for link in chain):
         return ConcurrencyConflict("a row was modified concurrently")
     if any(type(link).__name__ == "TargetServerAttributeNotMatched" for link in chain):
@@ -98,26 +102,50 @@ def translation_of(error: BaseException) -> NoteflowError | None:
         return StorageUnavailable("no connection to PostgreSQL came free in time")
     if any(isinstance(link, TimeoutError) for link in chain):
         return StorageUnavailable(f"PostgreSQL{_place(chain)} did not answer in time")
-    if any(isinstance(link, OSError) for link in chain):
-        return StorageUnavailable(f"PostgreSQL{_place(chain)} cannot be reached ({type(error).__name__})")
+    if met := next((link for link in chain if isinstance(link, OSError)), None):
+        return StorageUnavailable(f"PostgreSQL{_place(chain)} cannot be reached ({_name_of(error, met)})")
     return None
+
+
+def _name_of(error: BaseException, met: OSError) -> str:
+    """The class of an error; of one that has none of its own, as a limit of this process, also its number's name."""
+    number = errno.errorcode.get(met.errno or 0)
+    return f"{type(error).__name__}, {number}" if type(met) is OSError and number else type(error).__name__
 
 
 def _tells_of_a_closed_one(link: BaseException) -> bool:
     # As the driver says it where SQLAlchemy does not stand between, and how uvloop does when the driver had not looked.
-    return type(link).__name__ == "InternalClientError" or (
+    return "InternalClientError" in {kind.__name__ for kind in type(link).__mro__} or (
         type(link).__name__ in ("InterfaceError", "RuntimeError") and str(link).endswith(_CLOSED)
     )
 
 
 def name_the_server(error: BaseException, address: str) -> None:
-    """Have what is said of `error`, which was met while connecting, name the server."""
+    """Have what is said of `error`, which was met while connecting, name the server and what it answered.
+
+    Its own message is shown only here: before a session has begun, it cannot quote a payload.
+    """
     error.add_note(f"{_CONNECTING}{address}")
+    if answered := next((link for link in reversed(list(causes(error))) if _sqlstate(link)), None):
+        first = next(iter(str(answered).splitlines()), "")
+        error.add_note(f"{_ANSWERED}{''.join(char if char.isprintable() else '?' for char in first[:_MOST_ANSWERED])}")
 
 
-def _place(chain: Sequence[BaseException]) -> str:
+def _place(chain: list[BaseException]) -> str:
+    return f" at {address}" if (address := _noted(chain, _CONNECTING)) else ""
+
+
+def _server_message(chain: list[BaseException]) -> str:
+    return f": {message}" if (message := _noted(chain, _ANSWERED)) else ""
+
+
+def _is_of_connecting(link: BaseException) -> bool:
+    return bool(_noted([link], _CONNECTING))
+
+
+def _noted(chain: list[BaseException], prefix: str) -> str:
     notes = (note for link in chain for note in getattr(link, "__notes__", ()))
-    return next((f" at {note.removeprefix(_CONNECTING)}" for note in notes if note.startswith(_CONNECTING)), "")
+    return next((note.removeprefix(prefix) for note in notes if note.startswith(prefix)), "")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -143,39 +171,57 @@ def _sqlstate(link: BaseException) -> str | None:
     return state if isinstance(state, str) else None
 
 
-def _by_sqlstate(state: str, origin: BaseException, place: str) -> NoteflowError | None:
+def _while_connecting(state: str, place: str, message: str) -> NoteflowError:
+    code = f"(SQLSTATE {state}){message}"
+    if meaning_while_connecting(state) is Meaning.UNAVAILABLE:
+        return StorageUnavailable(f"PostgreSQL{place} {_WORDS.get(state, 'begins no session now')} {code}")
+    match state:
+        case "28P01" | "28000":
+            reason = "refuses us: wrong user or password"
+        case "3D000":
+            reason = "refuses us: the database does not exist"
+        case "08P01":
+            reason = "refuses the settings of our sessions, as a connection pooler does"
+        case _:
+            reason = "refuses us until its settings are corrected"
+    return StorageMisconfigured(f"PostgreSQL{place} {reason} {code}")
+
+
+def _by_sqlstate(state: str, origin: BaseException) -> NoteflowError | None:
     # A server's message may quote values, so only our own function's words are passed on.
     if state == SEGMENT_CONFLICT:
         return ConflictingContent(str(origin).splitlines()[0])
     if state == STALE_MEETING:
         return ConcurrencyConflict(str(origin).splitlines()[0])
-    if state in _CONFLICTS:
-        return ConcurrencyConflict(f"another transaction was in the way (SQLSTATE {state})")
-    if state in _TRANSIENT or state[:2] in {"08", "53", "57"}:
-        return StorageUnavailable(f"PostgreSQL{place} {_WORDS.get(state, 'cannot do this now')} (SQLSTATE {state})")
     if type(origin).__name__ == "InvalidCachedStatementError":
         return StorageUnavailable("the schema changed under a prepared statement")
+    match meaning_of(state):
+        case Meaning.CONFLICT:
+            return ConcurrencyConflict(f"another transaction was in the way (SQLSTATE {state})")
+        case Meaning.UNAVAILABLE:
+            return StorageUnavailable(f"PostgreSQL {_WORDS.get(state, 'cannot do this now')} (SQLSTATE {state})")
+        case Meaning.MISCONFIGURED:
+            return StorageMisconfigured(f"PostgreSQL {_misconfigured(state)} (SQLSTATE {state})")
+        case Meaning.REFUSED:
+            return _refused(state, origin)
+    return None
+
+
+def _misconfigured(state: str) -> str:
     if state in _UNMIGRATED:
-        return StorageMisconfigured(f"PostgreSQL lacks a table or a column: migrations were not run (SQLSTATE {state})")
-    if state in {"28P01", "28000"}:
-        return StorageMisconfigured(f"PostgreSQL{place} refuses us: wrong user or password (SQLSTATE {state})")
-    if state == "3D000":
-        return StorageMisconfigured(f"PostgreSQL{place} refuses us: the database does not exist (SQLSTATE {state})")
-    if state in _MISCONFIGURED or state[:2] in {"28", "3F"}:
-        return StorageMisconfigured(
-            f"PostgreSQL{place} refuses us until its settings or the migrations are mended (SQLSTATE {state})"
-        )
-    if state.startswith("XX") and place:
-        # Whatever broke within the server broke before it was asked: a full disk, where a session has to write first.
-        return StorageUnavailable(f"PostgreSQL{place} fails to begin a session (SQLSTATE {state})")
+        return "lacks a table or a column: migrations were not run"
+    if state == "28P01":
+        return "refuses us: wrong user or password"
+    return "refuses us until its settings or the migrations are corrected"
+
+
+def _refused(state: str, origin: BaseException) -> NoteflowError:
     if state == "23503" and (missing := _missing_meeting(origin)):
         return MeetingNotFound(missing)
-    if state[:2] in {"22", "23"}:
-        rule = getattr(origin, "constraint_name", None)
-        if (state, rule) == _STORED_MEANWHILE:
-            return Outraced("some of these segments are stored already")
-        return RejectedByStorage(f"PostgreSQL refuses the data (SQLSTATE {state}{f', {rule}' if rule else ''})")
-    return None
+    rule = getattr(origin, "constraint_name", None)
+    if (state, rule) == _STORED_MEANWHILE:
+        return Outraced("some of these segments are stored already")
+    return RejectedByStorage(f"PostgreSQL refuses the data (SQLSTATE {state}{f', {rule}' if rule else ''})")
 
 
 def _missing_meeting(origin: BaseException) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -69,6 +70,16 @@ outbox = Table(
     Index("outbox_waiting_idx", "position", postgresql_where=text("state = 'waiting'")),
     Index("outbox_due_idx", "state", "due_at", "position"),
     Index("outbox_parked_idx", "meeting_id", postgresql_where=text("state = 'parked'")),
+)
+
+# Left by a transaction whose isolation level hides from it who is parked; a relay follows them. Inserted only, so that
+# no record conflicts with another transaction.
+wake_ups = Table(
+    "wake_ups",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("meeting_id", Uuid, nullable=False),
+    Column("by_batch", Boolean, nullable=False),
 )
 
 dead_letters = Table(

@@ -19,6 +19,7 @@ from noteflow.infrastructure.persistence.engine import checked_out, create_engin
     ("setting", "expected"),
     [
         ("application_name", "the recorder"),
+        ("default_transaction_isolation", "read committed"),
         ("lock_timeout", "1500ms"),
         ("idle_in_transaction_session_timeout", "2min"),
     ],

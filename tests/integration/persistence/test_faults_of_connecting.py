@@ -63,19 +63,57 @@ async def test_a_listener_that_never_answers() -> None:
     [
         ("57P03", "the database system is starting up"),
         ("XX000", "could not write init file"),  # as a server with a full disk does
+        ("40001", "could not serialize access"),  # of no job: nothing of one was sent
+        ("59X01", "a code of tomorrow"),
     ],
 )
 async def test_a_server_that_begins_no_session_now(sqlstate: str, says: str) -> None:
-    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async with refusing(sqlstate, says) as engine:
+        with pytest.raises(StorageUnavailable, match=rf"\(SQLSTATE {sqlstate}\): {says}$") as caught:
+            await ask(engine)
+    assert not isinstance(caught.value, StorageMisconfigured)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "says"),
+    [
+        ("08P01", "unsupported startup parameter: lock_timeout"),  # as PgBouncer does
+        ("42704", 'unrecognized configuration parameter "lock_timeout"'),
+        ("22023", 'invalid value for parameter "default_transaction_isolation"'),
+        ("0A000", "unsupported frontend protocol 3.0"),
+        ("28000", "no pg_hba.conf entry for host"),
+    ],
+)
+async def test_a_server_that_never_begins_a_session_is_quoted_and_no_job_is_to_blame(sqlstate: str, says: str) -> None:
+    async with refusing(sqlstate, says) as engine:
+        with pytest.raises(
+            StorageMisconfigured, match=rf"^PostgreSQL at 127\S+ refuses .*\(SQLSTATE {sqlstate}\): {says}$"
+        ):
+            await ask(engine)
+
+
+async def test_a_servers_message_is_one_printable_line_of_bounded_length() -> None:
+    async with refusing("57P03", "away \x1b[2J" + "x" * 1000 + "\nsecond line") as engine:
+        with pytest.raises(StorageUnavailable) as caught:
+            await ask(engine)
+    assert str(caught.value).isprintable()
+    assert str(caught.value).endswith("x" * 100)
+    assert len(str(caught.value)) < 500
+
+
+@asynccontextmanager
+async def refusing(sqlstate: str, says: str) -> AsyncIterator[AsyncEngine]:
+    """An engine of a server that answers every session with this error."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1024)
         fields = f"SFATAL\0VFATAL\0C{sqlstate}\0M{says}\0\0".encode()
         writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
         await writer.drain()
         writer.close()
 
-    async with a_listener(refusing) as url, an_engine(url) as engine:
-        with pytest.raises(StorageUnavailable, match=sqlstate):
-            await ask(engine)
+    async with a_listener(refuse) as url, an_engine(url) as engine:
+        yield engine
 
 
 async def test_a_connection_broken_during_startup() -> None:
@@ -98,8 +136,11 @@ async def test_encryption_is_demanded_of_a_server_that_has_none(own_postgres: An
 async def test_an_unknown_database_and_an_unknown_role(database_url: str) -> None:
     no_such, nobody = database_url.replace("/test_", "/no_such_"), database_url.replace("postgres@", "nobody_here@")
     for stranger, told in (
-        (no_such, r"^PostgreSQL at \S+/no_such_\w+ refuses us: the database does not exist \(SQLSTATE 3D000\)$"),
-        (nobody, r"^PostgreSQL at \S+/test_\w+ refuses us: wrong user or password \(SQLSTATE 28000\)$"),
+        (
+            no_such,
+            r"^PostgreSQL at \S+/no_such_\w+ refuses us: the database does not exist \(SQLSTATE 3D000\): database \S+",
+        ),
+        (nobody, r"^PostgreSQL at \S+/test_\w+ refuses us: wrong user or password \(SQLSTATE 28000\): role \S+"),
     ):
         assert stranger != database_url
         async with an_engine(stranger) as engine:

@@ -95,7 +95,7 @@ async def test_what_comes_while_a_job_is_being_parked_waits_for_that_and_wakes_i
         parking = asyncio.create_task(stage.with_unit(threshold.within).deliver(case.early(meeting)))
         await threshold.reached.wait()
         coming = asyncio.create_task(_wrap(case.come(stage, meeting)))
-        await eventually(lambda: _blocked(stage))
+        await eventually(lambda: blocked(stage))
         assert not coming.done()
 
         threshold.go_on.set()
@@ -120,7 +120,7 @@ async def test_a_job_about_to_be_parked_waits_for_what_is_just_coming_and_is_app
             await connection.execute(case.coming, meeting)
             # Segments of a meeting that is just being created wait for it by their foreign key already.
             parking = asyncio.create_task(stage.deliver(case.early(meeting)))
-            await eventually(lambda: _waits(stage))
+            await eventually(lambda: is_waiting(stage))
             await transaction.commit()
             assert await parking == "applied"
     finally:
@@ -145,7 +145,7 @@ async def test_the_last_two_batches_come_at_once_and_neither_misses_the_other(st
             await other.start()
             await first.execute(insert, meeting, 1)
             inserting = asyncio.create_task(second.execute(insert, meeting, 2))
-            await eventually(lambda: _blocked(stage))
+            await eventually(lambda: blocked(stage))
             await one.commit()
             await inserting
             await other.commit()
@@ -178,11 +178,11 @@ async def test_a_batch_does_not_disturb_jobs_that_wait_for_something_else(stage:
     assert list((await stage.outbox()).values()) == ["parked"]
 
 
-async def _blocked(stage: Stage) -> bool:
+async def blocked(stage: Stage) -> bool:
     return bool((await stage.judge.ask(BLOCKED))[0]["count"])
 
 
-async def _waits(stage: Stage) -> bool:
+async def is_waiting(stage: Stage) -> bool:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return bool((await stage.judge.ask(waiting))[0]["count"])
 

@@ -8,7 +8,11 @@ from noteflow.infrastructure.persistence.faults import READ_ONLY, causes, sqlsta
 from noteflow.infrastructure.queue.unavailable import wants_credentials
 
 START_POSTGRESQL: Final = "start it, or mend DATABASE_URL"
+PAST_THE_POOLER: Final = "point DATABASE_URL at PostgreSQL itself, past the pooler"
 _BY_SQLSTATE: Final = {
+    "08P01": PAST_THE_POOLER,
+    "26000": PAST_THE_POOLER,
+    "42P05": PAST_THE_POOLER,
     READ_ONLY: "point DATABASE_URL at the primary",
     "28P01": "mend the user or the password in DATABASE_URL",
     "28000": "mend the user in DATABASE_URL, or let it in (pg_hba.conf)",

@@ -10,8 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.faults import NO_ROOM, sqlstate_of, translated
-from worker.inspection.checks.cures import START_POSTGRESQL, postgresql_cure
-from worker.inspection.checks.finding import Finding, error, ok, warning
+from noteflow.infrastructure.persistence.pooler import pooler_doubt
+from worker.inspection.checks.cures import PAST_THE_POOLER, START_POSTGRESQL, postgresql_cure
+from worker.inspection.checks.finding import Finding, Verdict, error, ok, warning
 from worker.inspection.sources import Sources
 from worker.migrations import known_revisions, newest_revision
 from worker.storage_room import take_room
@@ -21,12 +22,16 @@ SLOW_MS: Final = 20.0
 
 
 async def check_postgresql(sources: Sources) -> list[Finding]:
-    """Its version, migrations, latency, a write, and room for connections."""
+    """Its sessions, version, migrations, latency, a write, and room for connections."""
+    sessions = await _sessions(sources)
+    if sessions is not None and sessions.verdict is Verdict.ERROR:
+        return [sessions]  # what is asked over such sessions may be answered, or not
     row = await sources.first(_SERVER)
     if row is None:
         return [error("postgresql", sources.postgresql_problem or "no answer", _cure(sources))]
     told = f"PostgreSQL {row.version}"
     return [
+        *([sessions] if sessions else []),
         ok("postgresql version", told) if row.number >= OLDEST else error("postgresql version", told, "14 or newer"),
         await _migrations(sources),
         await _latency(sources),
@@ -37,6 +42,18 @@ async def check_postgresql(sources: Sources) -> list[Finding]:
 
 def _cure(sources: Sources) -> str:
     return postgresql_cure(sources.postgresql_failure) if sources.postgresql_failure else START_POSTGRESQL
+
+
+async def _sessions(sources: Sources) -> Finding | None:
+    """Whether they are our own; None where that cannot be known."""
+    if sources.postgresql_failure is not None and sqlstate_of(sources.postgresql_failure) is None:
+        return None  # it did not answer a moment ago, and may hang
+    try:
+        doubt = await pooler_doubt(sources.engine)
+    except Exception:  # the next question meets it again, and says what it is
+        return None
+    subject = "postgresql sessions"
+    return error(subject, doubt, PAST_THE_POOLER) if doubt else ok(subject, "each connection has its own")
 
 
 async def _migrations(sources: Sources) -> Finding:
