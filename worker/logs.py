@@ -1,4 +1,7 @@
-"""One structured line an event, on standard output: JSON for machines, colours for eyes."""
+"""One structured line an event, on standard output: JSON for machines, colours for eyes.
+
+A thread writes the lines (`log_stream.py`). A line that cannot be rendered or written is counted, and costs no more.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from arq.worker import JobExecutionFailed
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from noteflow.domain.errors import NoteflowError
+from worker.engine.log_stream import QueuedStream
 from worker.tracebacks import without_words
 
 _subject: ContextVar[Mapping[str, object]] = ContextVar("subject", default=MappingProxyType({}))
@@ -24,6 +28,7 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
 
     `bound` stands on every line.
     """
+    stream = _stream_to(sys.stdout)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -31,17 +36,22 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
         without_words,
     ]
     renderer: Processor = (
-        structlog.processors.JSONRenderer(default=str)
+        structlog.processors.JSONRenderer(default=_shown)
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), event_key="action", pad_event_to=20)
+        else structlog.dev.ConsoleRenderer(colors=_is_terminal(sys.stdout), event_key="action", pad_event_to=20)
     )
     structlog.configure(
         processors=[*shared, structlog.processors.EventRenamer("action"), _action_first, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        wrapper_class=_unfailing(structlog.make_filtering_bound_logger(logging.getLevelName(level)), stream),
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=True,
     )
-    _adopt_foreign_lines(level, shared, renderer)
+    _adopt_foreign_lines(level, shared, renderer, stream)
+
+
+def dropped_lines() -> int:
+    """How many log lines of this process could not be written."""
+    return sum(handler.stream.dropped for handler in logging.getLogger().handlers if isinstance(handler, _Handler))
 
 
 def about(subject: Mapping[str, object]) -> None:
@@ -59,8 +69,64 @@ def logger() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 
-def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processor) -> None:
-    handler = logging.StreamHandler(sys.stdout)
+class _Lines:
+    """What structlog hands a rendered line to."""
+
+    def __init__(self, stream: QueuedStream) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+
+    debug = info = warning = error = critical = write
+
+
+class _Handler(logging.StreamHandler[QueuedStream]):
+    """What the standard library hands a line to. Counts what it cannot render, and raises nothing."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        try:
+            return bool(super().handle(record))
+        except Exception:  # a filter's
+            self.handleError(record)
+            return False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self.stream.drop()
+
+
+def _is_terminal(target: TextIO | None) -> bool:
+    return target is not None and target.isatty()
+
+
+def _stream_to(target: TextIO | None) -> QueuedStream:
+    """The queue before `target`: that in use, if there is one, or the order of the lines would be lost."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler) and handler.stream.target is target:
+            return handler.stream
+    return QueuedStream(target, lambda dropped, reason: logger().warning("log.resumed", dropped=dropped, reason=reason))
+
+
+def _unfailing(logger_class: type[Any], stream: QueuedStream) -> type[Any]:
+    class Unfailing(logger_class):  # type: ignore[misc]  # structlog makes the class while it runs
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, **fields: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(method_name, event, **fields)
+            except Exception:
+                stream.drop()
+
+    return Unfailing
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<str() raised {type(error).__name__}>"
+
+
+def _adopt_foreign_lines(level: str, shared: list[Processor], renderer: Processor, stream: QueuedStream) -> None:
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), *shared],

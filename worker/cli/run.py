@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
 from worker.cli.reading import read_settings
@@ -25,4 +27,5 @@ def run(
             raise typer.BadParameter(str(error), param_hint="--http") from None
         settings = settings.model_copy(update={"http_listen": http})
     configure_logging(settings.log_level, settings.log_format)
+    logging.captureWarnings(capture=True)  # which would be written to standard error, by the loop, and may block there
     run_worker(settings, burst=burst)

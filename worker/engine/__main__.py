@@ -11,6 +11,7 @@ from arq.logs import default_log_config
 from arq.utils import import_string
 
 from worker.engine.from_settings import check_health, run_worker
+from worker.engine.log_stream import queue_handlers
 
 
 @click.command("python -m worker.engine")
@@ -23,6 +24,7 @@ def main(*, worker_settings: str, burst: bool | None, check: bool, verbose: bool
     """Run jobs by WORKER_SETTINGS, the import path of a class or a dictionary with a worker's arguments."""
     settings = import_string(worker_settings)
     logging.config.dictConfig(import_string(custom_log_dict) if custom_log_dict else _log_config(verbose))
+    queue_handlers()
     if check:
         sys.exit(check_health(settings))
     run_worker(settings, **({} if burst is None else {"burst": burst}))

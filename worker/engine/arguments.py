@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from arq.cron import CronJob
 
 from noteflow.infrastructure.queue.keys import DEFAULT_QUEUE
+from worker.engine.log import Log
 from worker.engine.numbers import check_number
 from worker.engine.options import Options
 from worker.engine.schedules import check_cron_job
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arq.typing import SecondsTimedelta, StartupShutdown
     from arq.worker import Function
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 
 class ArqArguments(TypedDict, total=False):

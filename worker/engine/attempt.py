@@ -15,12 +15,13 @@ from arq.utils import ms_to_datetime, timestamp_ms
 
 from worker.engine import lines
 from worker.engine.claims import Cause, Claim
+from worker.engine.log import Log
 
 if TYPE_CHECKING:
     from worker.engine.job import Job
     from worker.engine.worker import Worker
 
-arq_log = logging.getLogger("arq.worker")
+arq_log = Log("arq.worker")
 
 NO_RESULT: Final = object()
 

@@ -5,7 +5,6 @@ A dead letter is the job as it came, byte for byte, with the errors of all its a
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from noteflow.infrastructure.queue import keys
+from worker.engine.log import Log
 from worker.engine.scripts import run_script
 from worker.engine.verdicts import AttemptError, error_list
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 _PAGE: Final = 100
 

@@ -3,19 +3,23 @@
 The first signal is Arq's: with ``job_completion_wait`` running jobs get that long, without they are handed back at
 once; either way it costs them no try. From then on any signal, sent again, ends the process where it stands; the leases
 of its jobs end within seconds. Handlers are Python's and not the loop's, because a job may block the loop.
+
+SIGHUP, which a closed terminal and some managers send, drains as SIGTERM does. SIGUSR1 and SIGUSR2 do nothing, where
+Python's default is death.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.engine.claims import Cause, GiveBack, Why
+from worker.engine.log import Log
+from worker.engine.stderr import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +28,16 @@ if TYPE_CHECKING:
     from worker.engine.claims import Claim
     from worker.engine.worker import Worker
 
-logger = logging.getLogger("worker.engine")
-arq_log = logging.getLogger("arq.worker")
+    Handler = Callable[[signal.Signals], None]
+
+logger = Log("worker.engine")
+arq_log = Log("arq.worker")
 
 STUBBORN_S: Final = 5.0
 """How long a cancelled job may take to notice; then the worker leaves it behind."""
+
+HANGUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)  # Windows has none of the three
+UNUSED: Final = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 
 FLUSH_S: Final = 10.0
 """How long a stopping worker tries to record its endings while Redis is away."""
@@ -39,50 +48,76 @@ class Drain:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._handlers: dict[signal.Signals, Callable[[signal.Signals], None]] = {}
+        self._handlers: dict[signal.Signals, Handler] = {}
         self._before: dict[signal.Signals, Any] = {}
-        self._deafened: list[signal.Signals] = []
+        self._unused: dict[signal.Signals, Any] = {}
+        self._draining = False
         self._closed = False
 
-    def listen(self, signum: signal.Signals, handler: Callable[[signal.Signals], None]) -> None:
+    def listen_to_others(self, handler: Handler) -> None:
+        """Drain with `handler` at SIGHUP, unless the process was started to ignore it; ignore what would kill it."""
+        if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:  # as under nohup
+            self.listen(HANGUP, handler)
+        self._ignore_unused()
+
+    def _ignore_unused(self) -> None:
+        for number in UNUSED:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                # Not SIG_IGN, which the processes that a job starts would inherit.
+                self._unused[number] = signal.signal(number, _ignore)
+
+    def listen(self, signum: signal.Signals, handler: Handler) -> None:
         """Drain with `handler`, in the loop, at the first signal; end the process at the second."""
         loop = self._worker.loop
         self._handlers[signum] = handler
 
         def first(received: int, frame: FrameType | None) -> None:
-            self.deafen()
             try:
-                loop.call_soon_threadsafe(handler, signum, context=self._worker.context)  # not that of a running job
+                if not self._draining:
+                    loop.call_soon_threadsafe(handler, signum, context=self._worker.context)  # not a running job's
             except RuntimeError:  # the loop is closed and nobody closed the worker: not our signal any more
+                self.deafen()
                 signal.raise_signal(received)
                 return
-            for number in self._deafened:
+            self._draining = True
+            if received == HANGUP:
+                # systemd can send it together with SIGTERM: it begins a drain, and never cuts one short.
+                notify("draining after SIGHUP")
+                return
+            stopping = [number for number in self._before if number != HANGUP]
+            self.deafen()
+            for number in stopping:
                 signal.signal(number, _end_now)
-            os.write(2, f"draining after {signum.name}; a second signal ends the process now\n".encode())
+            if HANGUP in self._handlers:
+                signal.signal(HANGUP, _ignore)
+            notify(f"draining after {signum.name}; a second signal ends the process now")
 
         self._before[signum] = signal.signal(signum, first)
 
     def deafen(self) -> None:
         """Give the signals back to whoever had them before."""
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        self._deafened, self._before = list(self._before), {}
+        while self._before:
+            signal.signal(*self._before.popitem())
 
     def end(self) -> None:
         """Let go of the signals: the worker is closed."""
         self.deafen()
+        while self._unused:
+            signal.signal(*self._unused.popitem())
         self._closed = True
 
     def begin_anew(self) -> None:
         """Undo what stopped the worker, if it was closed: Arq's may be run again, and ``arq --watch`` does."""
         if not self._closed:
             return
-        self._closed = False
+        self._closed = self._draining = False
         self._worker.allow_pick_jobs = True
         self._worker._last_health_check = 0
         if threading.current_thread() is threading.main_thread():
             for signum, handler in self._handlers.items():
                 self.listen(signum, handler)
+            if self._handlers:
+                self._ignore_unused()
 
     def hand_back_all(self) -> None:
         """Mark every running job as handed back, just before it is cancelled."""
@@ -93,6 +128,16 @@ class Drain:
 
     async def wait(self, signum: signal.Signals, within_s: float) -> None:
         """Let running jobs finish, hand back the rest, end the worker."""
+        worker = self._worker
+        try:
+            await self._let_finish(signum, within_s)
+        finally:  # whatever happens: or the signal would never end the process
+            if worker.main_task:
+                worker.main_task.cancel()
+        if worker.on_stop:
+            worker.on_stop(signum)
+
+    async def _let_finish(self, signum: signal.Signals, within_s: float) -> None:
         worker = self._worker
         worker.line.hand_back(Why.DRAIN)
         with contextlib.suppress(TimeoutError):
@@ -110,10 +155,6 @@ class Drain:
         for task in worker.tasks.values():
             if not task.done():
                 task.cancel()
-        if worker.main_task:
-            worker.main_task.cancel()
-        if worker.on_stop:
-            worker.on_stop(signum)
 
     async def settle(self) -> None:
         """Wait until all runs have ended and every ending is recorded, within limits."""
@@ -137,6 +178,10 @@ class Drain:
             worker.link.settle(GiveBack(claim, tries=claim.tries - 1, why=Why.DRAIN))
 
 
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Do nothing, where the default is death."""
+
+
 def _end_now(signum: int, frame: FrameType | None) -> None:
-    os.write(2, b"second signal: ending now, running jobs will be claimed by others\n")
+    notify("second signal: ending now, running jobs will be claimed by others")
     os._exit(128 + signum)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from arq.worker import JobExecutionFailed
 from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, Why
 from worker.engine.ending import Outcome
 from worker.engine.envelope import Envelope, Unreadable, empty_envelope, read_envelope
+from worker.engine.log import Log
 from worker.engine.results import result_bytes, result_life_ms
 from worker.engine.verdicts import AttemptError, error_list
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from worker.engine.worker import Worker
 
-arq_log = logging.getLogger("arq.worker")
+arq_log = Log("arq.worker")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,17 @@ chose almost a day. One worker of the fleet does it, once an hour, in pages.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING, Final
 
 from noteflow.infrastructure.queue import keys
+from worker.engine.log import Log
 from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from worker.engine.worker import Worker
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 EVERY_S: Final = 3600
 OLD_S: Final = 20 * 3600

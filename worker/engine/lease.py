@@ -7,7 +7,6 @@ deadline is no longer renewed: its job has ignored its timeout, and somebody els
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
+from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, is_outage
 from worker.engine.scripts import call_script
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from worker.engine.claims import Claim
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 _CHUNK = 500
 

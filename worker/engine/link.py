@@ -8,13 +8,13 @@ trip for many jobs. Endings are kept until Redis has answered: they are fenced a
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
 
 from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
 from worker.engine.claims import Settlement, Status
+from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
 from worker.engine.turns import Turns
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.engine.claims import Batch
     from worker.engine.options import Options
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 
 class Link:

@@ -6,7 +6,6 @@ job next can still read there who had it before. Costs nothing unless a worker h
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 import msgspec
 
 from noteflow.infrastructure.queue import keys
+from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE
 from worker.engine.patience import patience
 from worker.engine.verdicts import AttemptError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.engine.claims import Claim
     from worker.engine.worker import Worker
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 _KEPT: Final = 20
 _MOST_WORKERS: Final = 1_000

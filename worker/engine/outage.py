@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import random
 import re
 import threading
@@ -14,7 +13,9 @@ from typing import Final
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-logger = logging.getLogger("worker.engine")
+from worker.engine.log import Log
+
+logger = Log("worker.engine")
 
 UNREACHABLE: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError, EOFError)
 """What any call to Redis may raise that waiting can cure: also a full, read-only, loading or hung server."""

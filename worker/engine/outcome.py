@@ -12,6 +12,7 @@ from arq.worker import JobExecutionFailed, Retry, RetryJob
 from worker.engine import lines
 from worker.engine.claims import Bury, Cause, Finish, GiveBack, Settlement, Why
 from worker.engine.ending import Outcome
+from worker.engine.log import Log
 from worker.engine.results import result_bytes, result_life_ms
 from worker.engine.verdicts import AttemptError, HandBack, Refused, error_list
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from worker.engine.job import Job
     from worker.engine.worker import Worker
 
-arq_log = logging.getLogger("arq.worker")
-logger = logging.getLogger("worker.engine")
+arq_log = Log("arq.worker")
+logger = Log("worker.engine")
 
 
 def conclude(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement | None, Outcome]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from worker.engine.attempt import attempt_job
 from worker.engine.claims import Bury, Claim, GiveBack, Settlement, Status
 from worker.engine.ending import Ending, Outcome
 from worker.engine.job import Unrunnable, examine, unknown_function
+from worker.engine.log import Log
 from worker.engine.losses import note_lost_with
 from worker.engine.outcome import conclude
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.engine.envelope import Envelope
     from worker.engine.worker import Worker
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 
 async def run_claim(worker: Worker, claim: Claim) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
 from worker.engine.claims import Cause, GiveBack, Why
+from worker.engine.log import Log
 from worker.engine.run import run_claim
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from worker.engine.claims import Claim
     from worker.engine.worker import Worker
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 
 class Runs:

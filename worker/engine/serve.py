@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from typing import TYPE_CHECKING, Final
 
+from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff
 from worker.engine.upkeep import look_after
 from worker.engine.wake import Watcher
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.engine.claims import Batch
     from worker.engine.worker import Worker
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 BACKLOG_LIMIT: Final = 2_000
 """With so many endings waiting to be recorded, nothing more is claimed."""

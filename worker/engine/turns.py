@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.engine import wire
 from worker.engine.connections import drop_idle
 from worker.engine.conversation import Conversation
+from worker.engine.log import Log
 from worker.engine.patience import patience
 from worker.engine.scripts import run_script
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worker.engine.asking import Asked, Asking
     from worker.engine.options import Options
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 SLOW_BYTES_PER_S: Final = 1_000_000
 """What a link must carry for large results to be recorded: it is waited for until they are there."""

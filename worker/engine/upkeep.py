@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING
 
 from worker.engine.aborts import UNMEANT_AFTER_S, forget_unmeant
 from worker.engine.keeper import keep_bodies
+from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE
 from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from worker.engine.worker import Worker
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 
 async def look_after(worker: Worker) -> None:

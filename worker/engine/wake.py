@@ -12,12 +12,12 @@ called in vain waits a little before it looks the next time, longer each time; o
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
 
 import hiredis
 from redis.exceptions import ResponseError
 
+from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff, leads_elsewhere
 from worker.engine.patience import patience
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
-logger = logging.getLogger("worker.engine")
+logger = Log("worker.engine")
 
 _SHORTEST_GAP_S = 0.001
 _LONGEST_GAP_S = 0.02

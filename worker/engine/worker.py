@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import pickle
 import signal
 import threading
@@ -26,6 +25,7 @@ from worker.engine.health import Health, delete_line_if_last, new_worker_id
 from worker.engine.lease import LeaseKeeper
 from worker.engine.line import Line
 from worker.engine.link import Link
+from worker.engine.log import Log
 from worker.engine.options import Options
 from worker.engine.outage import UNREACHABLE, Outage, in_words
 from worker.engine.patience import patience
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from worker.engine.arguments import ArqArguments
     from worker.engine.claims import Batch
 
-logger = logging.getLogger("worker.engine")
-arq_log = logging.getLogger("arq.worker")
+logger = Log("worker.engine")
+arq_log = Log("arq.worker")
 
 
 class Worker(arq.worker.Worker):
@@ -81,6 +81,9 @@ class Worker(arq.worker.Worker):
         self._drain = Drain(self)
         self.context = contextvars.copy_context()
         super().__init__(named, **arguments)
+        if self._handle_signals and threading.current_thread() is threading.main_thread():
+            waits = self._job_completion_wait
+            self._drain.listen_to_others(self.handle_sig_wait_for_completion if waits else self.handle_sig)
         self.queues = (self.queue_name, *self.options.more_queues)
         self.worker_id = new_worker_id()
         self.paused_functions: frozenset[str] = frozenset()

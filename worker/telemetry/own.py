@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from worker.engine.worker import Worker
+from worker.logs import dropped_lines
 
 
 @dataclass(slots=True)
@@ -56,6 +57,11 @@ class OwnState(Collector):
             yield GaugeMetricFamily(f"noteflow_{name}", what, value=float(value))
         yield CounterMetricFamily(
             "noteflow_redis_outages", "How often this worker has lost Redis.", value=worker.outage.count
+        )
+        yield CounterMetricFamily(
+            "noteflow_log_lines_dropped",
+            "Log lines that could not be written: the reader is gone or slow, or the disk is full.",
+            value=dropped_lines(),
         )
 
 

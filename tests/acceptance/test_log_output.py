@@ -1,0 +1,120 @@
+"""A log that cannot be written costs lines, and neither a job, nor the worker's readiness, nor its end."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from redis.asyncio import Redis
+
+from noteflow.domain.commands import IngestSegments
+from noteflow.domain.entities import Segment
+from noteflow.domain.value_objects import MeetingId
+from noteflow.infrastructure.queue.client import JobClient
+from tests.acceptance.fleet import OURS
+from tests.acceptance.judge import Judge, dead_letters
+from tests.acceptance.manager import PATIENCE_S, ROOT, environment
+from tests.acceptance.pages import Page, Pages, free_port
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.acceptance.conftest import StartWorkers
+
+JOBS = 60
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a worker writes to. `spoil` makes that impossible."""
+
+    descriptor: int
+    reader: int | None
+
+    def spoil(self) -> None:
+        if self.reader is not None:
+            os.close(self.reader)
+
+
+@contextmanager
+def output(kind: str) -> Iterator[Output]:
+    """A pipe whose reader can be closed, one of a page that nothing reads from, or a disk without room."""
+    if kind == "full disk":
+        made = Output(os.open("/dev/full", os.O_WRONLY), None)
+        yield made
+        os.close(made.descriptor)
+        return
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    yield Output(writer, reader if kind == "reader gone" else None)
+    if kind != "reader gone":
+        os.close(reader)
+    os.close(writer)
+
+
+@contextmanager
+def worker(judge: Judge, redis_url: str, port: int, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker whose standard output and standard error are `descriptor`."""
+    told = environment(judge.database_url, redis_url)
+    command = [*OURS, "--http", f"127.0.0.1:{port}"]
+    with subprocess.Popen(command, stdout=descriptor, stderr=descriptor, cwd=ROOT, env=told) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("kind", ["reader gone", "full disk", "blocked pipe"])
+async def test_jobs_are_applied_and_the_worker_ends_with_0_although_no_line_can_be_written(
+    kind: str, database_url: str, redis_url: str
+) -> None:
+    judge, pages = Judge(database_url), Pages(free_port())
+    with output(kind) as out, worker(judge, redis_url, pages.port, out.descriptor) as process:
+        await eventually(lambda: answers(pages), within_s=PATIENCE_S)
+        await eventually(pages.is_ready)
+        out.spoil()
+        meeting = MeetingId(await judge.new_meeting())
+        async with Redis.from_url(redis_url) as redis, JobClient(redis) as jobs:
+            await jobs.enqueue_many(
+                IngestSegments(meeting, (Segment(meeting, number, "a word", 0.0, 1.0),)) for number in range(JOBS)
+            )
+            finished = {"kind": "ingest_segments", "outcome": "applied"}
+            await eventually(lambda: pages.shows("jobs_finished_total", JOBS, **finished), within_s=PATIENCE_S)
+            assert await judge.count() == JOBS
+            assert await pages.read("/livez") == Page(200, "alive\n")
+            assert await pages.read("/readyz") == Page(200, "ready\n")
+            assert not await redis.zcard("arq:queue")
+            assert not await dead_letters(judge, redis)
+            if kind == "reader gone":
+                assert (await pages.value("log_lines_dropped_total") or 0) >= JOBS
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
+
+
+async def answers(pages: Pages) -> bool:
+    try:
+        return bool(await pages.read("/livez"))
+    except OSError:
+        return False
+
+
+async def test_a_hangup_drains_and_the_signals_that_killed_do_nothing(
+    database_url: str, redis_url: str, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(database_url, redis_url)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        worker.process.send_signal(number)
+    # Hung up and told to stop, as some managers do: neither cuts the drain short.
+    worker.process.send_signal(signal.SIGHUP)
+    worker.process.send_signal(signal.SIGTERM)
+    worker.process.send_signal(signal.SIGHUP)
+    assert await asyncio.to_thread(worker.process.wait, PATIENCE_S) == 0
+    assert worker.lines("worker.stopped")
