@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWor
 from worker.aside import aside
 from worker.dead_letters import LetterMover
 from worker.engine.gate import Gate
+from worker.engine.supervision import supervise
 from worker.executor import Executor
 from worker.frozen_sessions import FrozenSessions
 from worker.inspection.acts_mover import keep_moving_acts
@@ -45,7 +46,8 @@ class Application:
 async def application(settings: Settings, gate: Gate, observer: Observer | None = None) -> AsyncIterator[Application]:
     """Everything a worker needs, wired together; the outbox's relay and the dead letters' mover are at work.
 
-    The one place that knows everybody. While PostgreSQL is away, `gate` is closed.
+    The one place that knows everybody. While PostgreSQL is away, `gate` is closed. It also knows which background task
+    has failed.
     """
     engine = create_engine(
         settings.database_url.get_secret_value(),
@@ -63,14 +65,15 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
     frozen = FrozenSessions(engine, logger(), after_s=settings.database_idle_in_transaction_timeout_s)
     watch.suspect()  # until PostgreSQL has answered; this must not wait for it
     relay = Relay(engine, redis, logger(), on_unavailable=watch.suspect, answered=watch.answered)
-    beside = {
-        "outbox relay": relay.run(),
-        "dead letters' mover": LetterMover(engine, redis, logger()).run(),
-        "frozen sessions": frozen.run(),
-        "operators' acts": keep_moving_acts(engine, redis),
+    mover = LetterMover(engine, redis, logger())
+    beside: dict[str, Callable[[], Awaitable[None]]] = {
+        "outbox relay": relay.run,
+        "dead letters' mover": mover.run,
+        "frozen sessions": frozen.run,
+        "operators' acts": lambda: keep_moving_acts(engine, redis),
     }
     try:
-        async with aside(beside):
+        async with aside({name: supervise(name, run, gate) for name, run in beside.items()}):
             session_factory = create_session_factory(engine)
             executor = create_executor(settings, session_factory, watch.suspect, observer)
             yield Application(engine, session_factory, executor, watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,11 +21,14 @@ class Completed:
 
     def result(self) -> dict[str, Any]:
         """What Redis keeps as the job's result, in plain JSON values."""
-        detail = self.outcome.detail
-        return {
-            "outcome": self.outcome.name,
-            "detail": asdict(detail) if isinstance(detail, Tally) else dict(detail),
-        }
+        return {"outcome": self.outcome.name, "detail": _plain(self.outcome.detail)}
+
+
+def _plain(detail: Tally | Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return asdict(detail) if isinstance(detail, Tally) else dict(detail)
+    except Exception:  # the job is done, however little can be told of it
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

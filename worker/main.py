@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from arq.connections import RedisSettings
 
 from noteflow.infrastructure.queue.codec import job_deserializer
 from worker.application import application
+from worker.aside import aside
 from worker.engine.gate import Gate
 from worker.engine.scripts import load_scripts
+from worker.engine.supervision import supervise
 from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
 from worker.logs import configure_logging, logger
 from worker.results import result_serializer
@@ -74,7 +76,8 @@ def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[H
         app = await stack.enter_async_context(application(settings, gate, observer))
         ctx[EXECUTOR] = app.executor
         # The hook does not wait for PostgreSQL: meanwhile the worker sends heartbeats, and can be told to stop.
-        await stack.enter_async_context(_aside(_tell_when_ready(app.storage, settings.queue_name)))
+        ready = partial(_tell_when_ready, app.storage, settings.queue_name)
+        await stack.enter_async_context(aside({"ready": supervise("ready line", ready, gate, may_return=True)}))
         ctx[_STACK] = stack
 
     async def on_shutdown(ctx: Context) -> None:
@@ -88,13 +91,3 @@ async def _tell_when_ready(storage: StorageWatch, queue: str) -> None:
     # Redis has answered: a worker starts up only then.
     await storage.answered()
     logger().info("worker.ready", pid=os.getpid(), queue=queue)
-
-
-@asynccontextmanager
-async def _aside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

@@ -16,9 +16,18 @@ def result_serializer(message: dict[str, Any]) -> bytes:
     Ids, states and numbers stay where they stood. In the place of anything else positional stands None; what else
     had a name is left out.
     """
-    if "r" in message:
-        message = {**message, "a": _positional(message["a"]), "k": _named(message["k"])}
-    return job_serializer(message)
+    if "r" not in message:
+        return job_serializer(message)
+    try:
+        return job_serializer({**message, "a": _positional(message["a"]), "k": _named(message["k"])})
+    except Exception:
+        if not message.get("s"):
+            raise
+    # Arq would say that the job has failed. It has not: whatever cannot be written is left out instead.
+    result = message["r"]
+    outcome = {"outcome": str(result["outcome"])} if isinstance(result, dict) and "outcome" in result else None
+    codec = getattr(message["k"], "codec", Codec.JSON)
+    return job_serializer({**message, "a": [], "k": Kwargs({}, codec), "r": outcome})
 
 
 def _positional(args: object) -> list[Any]:

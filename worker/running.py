@@ -77,9 +77,11 @@ def _worker(
     burst: bool = False,
 ) -> Worker:
     def tell(ending: Ending) -> None:
-        tell_burial(ending)
-        if on_ending:
-            on_ending(ending)
+        try:
+            tell_burial(ending)
+        finally:  # what keeps one of them from its work keeps the other from nothing
+            if on_ending:
+                on_ending(ending)
 
     gate = Gate()
     worker = Worker(

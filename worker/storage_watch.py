@@ -16,6 +16,7 @@ from noteflow.infrastructure.persistence.failover import FoundReadOnly
 from noteflow.infrastructure.persistence.faults import NO_ROOM, sqlstate_of, translation_of
 from noteflow.infrastructure.persistence.pooler import BETWEEN, pooler_doubt
 from worker.engine.gate import Gate
+from worker.engine.supervision import supervise
 from worker.storage_room import Trial, room_doubt
 
 REASON = "postgresql"
@@ -53,7 +54,8 @@ class StorageWatch:
             self._trial = Trial(self._gate)
             self._hold_back(REASON)
             # In a context of its own: what it tells is not about the job that happened to notice first.
-            self._probing = asyncio.create_task(self._probe(), context=Context())
+            probing = supervise("postgresql watch", self._probe, self._gate, may_return=True)
+            self._probing = asyncio.create_task(probing, context=Context())
         if error is not None and sqlstate_of(error) in NO_ROOM:
             self._trial.refused(str(error))
             self._hold_back(f"{REASON}: {error}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec
 
 from structlog.typing import FilteringBoundLogger
 
 from noteflow.infrastructure.queue.tracing import trace_id_in
+from noteflow.infrastructure.unfailing import call_unfailing
 from worker.delivery import Delivery
 from worker.endings import Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.verdicts import AttemptError
@@ -17,6 +19,8 @@ from worker.logs import about
 from worker.retry import Failure, History, failure_of
 from worker.telemetry.observer import Observer
 from worker.tracebacks import frames_of
+
+P = ParamSpec("P")
 
 MOST_ERRORS = 50
 """Errors of one claim that are kept: the first and the latest."""
@@ -46,7 +50,7 @@ class Story:
             "trace": trace_id_in(self.delivery.kwargs),
         }
         about(self._ids)
-        self.observer.started(self.delivery)
+        self._observe(self.observer.started, self.delivery)
 
     def concerns(self, meeting_id: object) -> None:
         """Name the meeting on every line from here on."""
@@ -61,7 +65,7 @@ class Story:
     def note_failure(self, error: Exception) -> None:
         """The attempt, or what came before the first, failed so."""
         failure = failure_of(error)
-        self.observer.attempted(self.delivery.function, failure, time.monotonic() - self._began_at)
+        self._observe(self.observer.attempted, self.delivery.function, failure, time.monotonic() - self._began_at)
         self.history.failures.append(failure)
         self.errors.append(AttemptError.of(error, attempt=self.attempt, worker=self.delivery.worker))
         if len(self.errors) > MOST_ERRORS:
@@ -87,8 +91,9 @@ class Story:
         """The claim ended."""
         fields = self._fields()
         if isinstance(ending, Completed | Parked):
-            self.observer.attempted(self.delivery.function, "succeeded", time.monotonic() - self._began_at)
-        self.observer.ended(self.delivery, ending)
+            took_s = time.monotonic() - self._began_at
+            self._observe(self.observer.attempted, self.delivery.function, "succeeded", took_s)
+        self._observe(self.observer.ended, self.delivery, ending)
         match ending:
             case Completed(outcome):
                 self.log.info("job.completed", outcome=outcome.name, **fields)
@@ -103,6 +108,13 @@ class Story:
                 self.log.error("job.dead", outcome="dead", reason=reason, at=place_of(error), **fields)
             case Dead(reason):
                 self.log.error("job.dead", outcome="dead", reason=reason, **fields)
+
+    def _observe(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Tell the observer; the job does not depend on it."""
+        call_unfailing(self._observer_failed, call, *args, **kwargs)
+
+    def _observer_failed(self, error: Exception) -> None:
+        self.log.warning("job.side_step_failed", error=type(error).__name__, at=place_of(error))
 
     @property
     def _elapsed_ms(self) -> float:

@@ -20,7 +20,6 @@ from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.dead_letters.reading import Found, oldest_letters
-from worker.story import place_of
 
 LONGEST_PAUSE_S = 5.0
 
@@ -45,7 +44,7 @@ class LetterMover:
                 if await self.move_some():
                     continue
                 failures = 0
-            except Exception as error:  # a mover that gave up would leave letters to burn
+            except (Unavailable, ConcurrencyConflict) as error:
                 failures += 1
                 self._tell(error, failures)
                 pause_s = min(LONGEST_PAUSE_S, 0.1 * 2**failures)
@@ -94,7 +93,5 @@ class LetterMover:
             self._log.info("dead_letters.kept", letters=new)
 
     def _tell(self, error: Exception, failures: int) -> None:
-        if not isinstance(error, Unavailable | ConcurrencyConflict):
-            self._log.error("dead_letters.failed", error=type(error).__name__, at=place_of(error))
-        elif failures == 1:
+        if failures == 1:
             self._log.warning("dead_letters.interrupted", reason=str(error))

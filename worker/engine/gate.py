@@ -13,12 +13,15 @@ class Gate:
     it answers again; the worker resumes at once. Reasons are counted apart: it is open when none is left. Where only
     a job can tell whether it is back, ``gate.let_one()`` has one claimed all the same. Use it from the worker's event
     loop.
+
+    It also knows which background tasks have failed. That makes the worker not ready, and holds nothing back.
     """
 
     def __init__(self) -> None:
         self._reasons: set[str] = set()
         self.on_change: Callable[[], None] = lambda: None
         """Called when the reasons have changed."""
+        self._failures: dict[str, str] = {}
         self._one = False
         self._passable = asyncio.Event()
         self._passable.set()
@@ -32,6 +35,22 @@ class Gate:
     def reasons(self) -> tuple[str, ...]:
         """Return why the gate is closed, sorted; empty when it is open."""
         return tuple(sorted(self._reasons))
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Return why background tasks do not run, sorted; empty when all do."""
+        return tuple(sorted(self._failures.copy().values()))
+
+    def failed(self, task: str, reason: str) -> None:
+        """Report that a background task has failed. From any thread."""
+        if self._failures.get(task) != reason:
+            self._failures[task] = reason
+            self.on_change()
+
+    def recovered(self, task: str) -> None:
+        """Report that a background task works again. From any thread."""
+        if self._failures.pop(task, None) is not None:
+            self.on_change()
 
     def close(self, reason: str) -> None:
         """Hold back claiming for `reason`; again for the same reason changes nothing."""

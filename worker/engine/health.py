@@ -39,9 +39,10 @@ class Health:
 
     @property
     def excuses(self) -> list[str]:
-        """Return why the worker would not claim now; empty when it is ready."""
+        """Return why the worker would not claim now, or what does not work in it; empty when it is ready."""
         worker = self._worker
         excuses = [f"waiting for {reason}" for reason in worker.options.gate.reasons]
+        excuses += worker.options.gate.failures
         if worker.outage.lasts:
             excuses.append(f"redis is away: {worker.outage.last_error}")
         if worker.outage.full:

@@ -11,13 +11,16 @@ import math
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
+from worker.engine.gate import Gate
 from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, is_outage
 from worker.engine.scripts import call_script
+from worker.engine.supervision import Failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +40,8 @@ def _elapsed_s() -> float:
 class LeaseKeeper:
     """Renew what is held until it is dropped; tell `lost` (in the loop) which claims are somebody else's now.
 
-    `beat` is called from the thread with the client every `beat_s`, to write the worker's record.
+    `beat` is called from the thread with the client every `beat_s`, to write the worker's record. `gate` hears when the
+    renewal or the record fails for another reason than Redis.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class LeaseKeeper:
         outage: Outage,
         beat: Callable[[Any], None] | None = None,
         beat_s: float = 10.0,
+        gate: Gate | None = None,
     ) -> None:
         self._connect = connect
         self._queues = tuple(queues)
@@ -58,6 +63,9 @@ class LeaseKeeper:
         self._outage = outage
         self._beat = beat
         self._beat_s = beat_s
+        gate = gate or Gate()
+        self._failures = Failures("lease renewal", gate)
+        self._beat_failures = Failures("heartbeat", gate)
         self._next_beat = 0.0
         self._held: dict[int, Claim] = {}
         self._wake = threading.Event()
@@ -123,6 +131,17 @@ class LeaseKeeper:
             self._thread = None
 
     def _run(self) -> None:
+        """Renew until stopped. Whatever ends that begins it anew: without it every job here would be lost."""
+        backoff = Backoff()
+        while not self._stopping:
+            try:
+                self._keep_renewing()
+            except BaseException as error:  # also SystemExit, which would end the thread and nothing else
+                self._failures.ended(error)
+                self._wake.wait(backoff.next_s())
+                self._wake.clear()
+
+    def _keep_renewing(self) -> None:
         client = self._connect()
         backoff = Backoff()
         pause_s = self._pause_s()
@@ -135,18 +154,18 @@ class LeaseKeeper:
                 call = self._outage.begin()
                 try:
                     self._round(client, call)
-                    backoff.reset()
-                    pause_s = self._pause_s()
                 except UNREACHABLE as error:
                     self._outage.failed(error, call)
                     client.connection_pool.disconnect()
                     pause_s = backoff.next_s()
-                except Exception:
-                    logger.exception("renewing leases failed")
-                    pause_s = backoff.next_s()
+                else:
+                    self._failures.recovered()
+                    backoff.reset()
+                    pause_s = self._pause_s()
         finally:
-            client.close()
-            client.connection_pool.disconnect()
+            with suppress(Exception):
+                client.close()
+                client.connection_pool.disconnect()
 
     def _pause_s(self) -> float:
         return min(self._lease_s / 3, self._beat_s) if self._beat else self._lease_s / 3
@@ -174,12 +193,16 @@ class LeaseKeeper:
         self._next_beat = now + self._beat_s * 0.9  # before: who calls for one meanwhile wants another
         try:
             self._beat(client)
-        except BaseException as error:
+        except UNREACHABLE as error:
             if isinstance(error, ResponseError) and not is_outage(error):
                 self._outage.refused(error)  # which is no reason not to keep leases
                 return False
             self._next_beat = 0.0
             raise
+        except Exception as error:  # nor is a record that cannot be written
+            self._beat_failures.ended(error)
+            return False
+        self._beat_failures.recovered()
         return True
 
     def _renew(self, client: Any, claims: list[Claim]) -> None:

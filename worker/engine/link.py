@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
-from worker.engine.claims import Settlement, Status
+from worker.engine.claims import Finish, Settlement, Status
 from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
+from worker.engine.supervision import supervise
 from worker.engine.turns import Turns
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ class Link:
     def _start(self) -> None:
         if (self._pump is None or self._pump.done()) and (self._waiting or self._asked) and not self._closed:
             # What it logs is not about the job whose ending comes first.
-            self._pump = asyncio.get_running_loop().create_task(self._talk(), context=self._context().copy())
+            talking = supervise("conversation with redis", self._talk, self._options.gate, may_return=True)
+            self._pump = asyncio.get_running_loop().create_task(talking, context=self._context().copy())
 
     async def _talk(self) -> None:
         backoff = Backoff()
@@ -158,6 +160,7 @@ class Link:
 
     async def _isolate(self, group: list[Settlement]) -> None:
         """Record what can be recorded; one ending that cannot be written must not hold up the others."""
+        group = [settlement for settlement in group if settlement.status is None]
         for number, settlement in enumerate(group):
             call = self._outage.begin()
             try:
@@ -169,8 +172,12 @@ class Link:
                     return
                 self._waiting.append(settlement)
             except Exception:
-                logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
-                settlement.settle(Status.UNSENT)
+                if _give_up_result(settlement):
+                    logger.exception("the result of %s cannot be sent; its end is", settlement.claim.job_id)
+                    self._waiting.append(settlement)
+                else:
+                    logger.exception("the ending of %s cannot be sent; it will run again", settlement.claim.job_id)
+                    settlement.settle(Status.UNSENT)
 
     async def _turn(self, group: list[Settlement], asked: Asked | None, number: int) -> None:
         try:
@@ -181,3 +188,11 @@ class Link:
         await self._turns.take(calls, asked, size=sum(each.size for each in group))
         self.refusal = ""
         self._outage.answered(number)
+
+
+def _give_up_result(settlement: Settlement) -> bool:
+    """Take the result off a finished job's ending, if it has one: the job must not run again for its sake."""
+    if not isinstance(settlement, Finish) or not settlement.result:
+        return False
+    settlement.result, settlement.life_ms = b"", -1
+    return True

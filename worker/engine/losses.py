@@ -14,7 +14,6 @@ import msgspec
 
 from noteflow.infrastructure.queue import keys
 from worker.engine.log import Log
-from worker.engine.outage import UNREACHABLE
 from worker.engine.patience import patience
 from worker.engine.verdicts import AttemptError
 
@@ -63,7 +62,7 @@ async def note_lost_with(worker: Worker, claim: Claim) -> None:
                 pipe.ltrim(key, -_KEPT, -1)
                 pipe.expire(key, keys.RETRY_LIFE_S)
                 await pipe.execute()
-    except (*UNREACHABLE, msgspec.DecodeError, TimeoutError) as error:
+    except Exception as error:  # nothing that is only told must cost the job a run
         logger.warning("with which worker %s was lost could not be written down: %s", claim.job_id, error)
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from arq.utils import timestamp_ms
 
 from worker.engine.attempt import attempt_job
-from worker.engine.claims import Bury, Claim, GiveBack, Settlement, Status
+from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, Status
 from worker.engine.ending import Ending, Outcome
-from worker.engine.job import Unrunnable, examine, unknown_function
+from worker.engine.job import Job, Unrunnable, examine, unknown_function
 from worker.engine.log import Log
 from worker.engine.losses import note_lost_with
 from worker.engine.outcome import conclude
 
 if TYPE_CHECKING:
+    from worker.engine.attempt import Attempt
     from worker.engine.envelope import Envelope
     from worker.engine.worker import Worker
 
 logger = Log("worker.engine")
+
+_PAUSE_MS: Final = 1_000
 
 
 async def run_claim(worker: Worker, claim: Claim) -> None:
@@ -33,7 +36,7 @@ async def run_claim(worker: Worker, claim: Claim) -> None:
         await _end_unrun(worker, claim, examined)
         return
     attempt = await attempt_job(worker, examined)
-    settlement, outcome = conclude(worker, examined, attempt)
+    settlement, outcome = _concluded(worker, examined, attempt)
     worker.runs.release_slot(claim)
     if worker.on_job_end:
         await _hook(worker.on_job_end, attempt.ctx, examined.ref)
@@ -42,6 +45,24 @@ async def run_claim(worker: Worker, claim: Claim) -> None:
     if worker.after_job_end:
         await _hook(worker.after_job_end, attempt.ctx, examined.ref)
     _tell(worker, claim, examined.envelope, outcome, attempt.start_ms, attempt.error, settlement)
+
+
+def _concluded(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement | None, Outcome]:
+    """Return how the job ends; if that cannot be written down, the plainest form of it.
+
+    Without an ending the lease would run out, and a job that has succeeded would in time be a dead letter.
+    """
+    try:
+        return conclude(worker, job, attempt)
+    except Exception as error:
+        logger.exception("the ending of %s cannot be written down, it is recorded without details", job.ref)
+        claim, tries = job.claim, job.envelope.tries
+        if attempt.error is None:
+            return Finish(claim), Outcome.COMPLETE
+        if tries < job.max_tries:
+            return GiveBack(claim, tries=tries, delay_ms=_PAUSE_MS), Outcome.RETRIED
+        reason = f"its ending could not be written down: {type(error).__name__}"
+        return Bury(claim, function=job.envelope.function, reason=reason), Outcome.DEAD
 
 
 async def _end_unrun(worker: Worker, claim: Claim, unrunnable: Unrunnable) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff
+from worker.engine.supervision import supervise
 from worker.engine.upkeep import look_after
 from worker.engine.wake import Watcher
 
@@ -27,7 +28,7 @@ BACKLOG_LIMIT: Final = 2_000
 
 
 async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> None:
-    """Claim and start jobs until cancelled; no fault of Redis ends it."""
+    """Claim and start jobs until cancelled; no fault of Redis ends it, and no other error keeps it from going on."""
 
     async def broken() -> None:
         worker.leases.doubt()
@@ -47,10 +48,12 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
     worker.leases.start()
     worker.leases.beat_soon()  # the worker's first record, also of one that was closed before
     async with asyncio.TaskGroup() as helpers:
-        watching = helpers.create_task(watcher.run())
-        beating = helpers.create_task(look_after(worker))
+        gate = worker.options.gate
+        # The watcher returns where the server refuses to call.
+        watching = helpers.create_task(supervise("wake-up", watcher.run, gate, may_return=True))
+        beating = helpers.create_task(supervise("upkeep", lambda: look_after(worker), gate))
         try:
-            await _claim_for_ever(worker, watcher)
+            await supervise("claiming", lambda: _claim_for_ever(worker, watcher), gate)
         finally:
             watching.cancel()
             beating.cancel()

@@ -69,13 +69,22 @@ class Turns:
                 failure = failure or answer
                 if asked is not None and not call.settlements:
                     self._asking.refuse(asked, answer)
-            elif call.settlements:
-                for job_id in wire.apply(call, answer):
-                    logger.error("dead letter %r gave way to newer ones: max_dead_letters is reached", job_id)
-            elif asked is not None:
-                self._asking.accept(asked, answer)
+            else:
+                try:
+                    self._take_in(call, answer, asked)
+                except Exception as error:  # an answer that makes no sense; the others may
+                    failure = failure or error
+                    if asked is not None and not call.settlements:
+                        self._asking.refuse(asked, error)
         if failure is not None:
             raise failure
+
+    def _take_in(self, call: wire.Call, answer: Any, asked: Asked | None) -> None:
+        if call.settlements:
+            for job_id in wire.apply(call, answer):
+                logger.error("dead letter %r gave way to newer ones: max_dead_letters is reached", job_id)
+        elif asked is not None:
+            self._asking.accept(asked, answer)
 
     async def recover_all(self) -> None:
         """Hand back what claims took whose answers never came."""

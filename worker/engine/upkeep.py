@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 
 from worker.engine.aborts import UNMEANT_AFTER_S, forget_unmeant
 from worker.engine.keeper import keep_bodies
-from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE
 from worker.engine.patience import patience
 
 if TYPE_CHECKING:
     from worker.engine.worker import Worker
-
-logger = Log("worker.engine")
 
 
 async def look_after(worker: Worker) -> None:
@@ -38,8 +35,6 @@ async def look_after(worker: Worker) -> None:
         except UNREACHABLE as error:
             worker.outage.failed(error, call)
             worker.leases.renew_soon()  # it says whether Redis is away, or only this connection was lost
-        except Exception:
-            logger.exception("the worker's beat failed")
         if worker.outage.count != outages:  # what was in use as others were given up rests in the pool by now
             await worker.link.connect_anew()
         await asyncio.sleep(pause_s)

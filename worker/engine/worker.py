@@ -108,6 +108,7 @@ class Worker(arq.worker.Worker):
             outage=self.outage,
             beat=None if self.burst else self.health.beat,
             beat_s=self.options.beat_s,
+            gate=self.options.gate,
         )
         self.options.gate.on_change = self.leases.beat_soon
         self.speaks_pickle = self.job_deserializer is None

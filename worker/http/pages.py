@@ -37,5 +37,5 @@ async def pages_of(
             _, fleet.state = await asyncio.gather(probes.doubts(), probes.fleet_state())
 
         app = create_app(registry, why_not_ready=why_not_ready, before_scrape=before_scrape)
-        async with serving(app, listen, log):
+        async with serving(app, listen, log, worker.options.gate):
             yield

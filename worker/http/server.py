@@ -11,11 +11,13 @@ import uvicorn
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
+from worker.engine.gate import Gate
+from worker.engine.supervision import supervise
+from worker.http.connections import BoundedConnection, limited
 from worker.http.listen import Listen
 
 LONGEST_PAUSE_S = 5.0
 GRACE_S = 1
-MOST_CONNECTIONS = 50
 
 
 class _Guest(uvicorn.Server):
@@ -24,40 +26,55 @@ class _Guest(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, listen: Listen, log: FilteringBoundLogger) -> AsyncIterator[None]:
-    """Serve `app` as long as the block lasts. Where the port is taken it says so once, and tries until it is free."""
-    server = _Guest(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_graceful_shutdown=GRACE_S,
-            server_header=False,
-        )
-    )
-    task = asyncio.create_task(_serve(server, listen, log), name="http")
+async def serving(app: ASGIApp, listen: Listen, log: FilteringBoundLogger, gate: Gate) -> AsyncIterator[None]:
+    """Serve `app` as long as the block lasts. Where the port is taken it says so once, and tries until it is free.
+
+    A server that ends is started again; meanwhile `gate` knows that it failed.
+    """
+    server: _Guest | None = None
+
+    async def serve() -> None:
+        nonlocal server
+        with await _bound(listen, log) as taken:
+            server = _guest(app)
+            host, port = taken.getsockname()[:2]
+            log.info("http.listening", host=host, port=port)
+            try:
+                await server.serve(sockets=[taken])
+            except SystemExit as error:  # which would end the worker: its jobs go on without pages
+                raise RuntimeError("the HTTP server did not start") from error
+            finally:
+                for listener in getattr(server, "servers", ()):
+                    listener.close()
+        if not server.should_exit:
+            raise RuntimeError("the HTTP server ended")
+
+    task = asyncio.create_task(supervise("http server", serve, gate, may_return=True), name="http")
     try:
         yield
     finally:
-        server.should_exit = True
-        if not server.started:
+        if server is not None:
+            server.should_exit = True
+        if server is None or not server.started:
             task.cancel()
         await asyncio.wait([task], timeout=2 * GRACE_S)
         task.cancel()
 
 
-async def _serve(server: uvicorn.Server, listen: Listen, log: FilteringBoundLogger) -> None:
-    try:
-        with await _bound(listen, log) as taken:
-            host, port = taken.getsockname()[:2]
-            log.info("http.listening", host=host, port=port)
-            await server.serve(sockets=[taken])
-    except (Exception, SystemExit) as error:  # a worker without its pages still does its jobs
-        log.exception("http.failed", error=type(error).__name__)
+def _guest(app: ASGIApp) -> _Guest:
+    return _Guest(
+        uvicorn.Config(
+            limited(app),
+            http=BoundedConnection,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=GRACE_S,
+            server_header=False,
+        )
+    )
 
 
 async def _bound(listen: Listen, log: FilteringBoundLogger) -> socket.socket:

@@ -24,7 +24,6 @@ from worker.outbox.epoch import lost_lately, notice_loss
 from worker.outbox.giving_up import give_up_parked
 from worker.outbox.listening import Calls, listening
 from worker.outbox.waking import follow_wake_ups
-from worker.story import place_of
 
 LONGEST_PAUSE_S = 2.0
 
@@ -32,7 +31,7 @@ _ANOTHER = "it is another Redis than before, or was emptied"
 
 
 class Relay:
-    """Runs until it is cancelled. While PostgreSQL or Redis is away it says so once, and tries again.
+    """Runs until it is cancelled. While PostgreSQL or Redis is away it logs that once, and tries again.
 
     Uncalled it looks after `rest_s` seconds at most. `on_unavailable` is told when PostgreSQL cannot serve it: so an
     idle worker knows it too. It begins, and begins again, when `answered` returns: while nothing is claimed, nothing is
@@ -75,7 +74,7 @@ class Relay:
                             self._log.info("outbox.resumed")
                         failures = 0
                         await self._rest(calls)
-            except Exception as error:  # a relay that gave up would leave jobs behind without a word
+            except (Unavailable, ConcurrencyConflict) as error:
                 failures += 1
                 self._tell(error, failures)
                 ceiling = min(LONGEST_PAUSE_S, 0.1 * 2 ** min(failures, 8))
@@ -84,9 +83,7 @@ class Relay:
     def _tell(self, error: Exception, failures: int) -> None:
         if isinstance(error, StorageUnavailable):
             self._on_unavailable(error)
-        if not isinstance(error, Unavailable | ConcurrencyConflict):
-            self._log.error("outbox.failed", error=type(error).__name__, at=place_of(error))
-        elif failures == 1:
+        if failures == 1:
             self._log.warning("outbox.interrupted", reason=str(error))
 
     async def _tell_restored(self, done: Dispatched) -> None:

@@ -9,9 +9,12 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import msgspec
+
+from noteflow.infrastructure.unfailing import Unfailing
 
 TRACEPARENT: Final = "_traceparent"
 TRACESTATE: Final = "_tracestate"
@@ -43,9 +46,8 @@ def sending(queue_name: str, job_ids: Sequence[str]) -> Iterator[bytes]:
         "messaging.destination.name": queue_name,
     } | ({"messaging.message.id": job_ids[0]} if len(job_ids) == 1 else {"messaging.batch.message_count": len(job_ids)})
     tracer = trace.get_tracer("noteflow")
-    with tracer.start_as_current_span(
-        f"send {queue_name}", kind=trace.SpanKind.PRODUCER, attributes=attributes, **_UNQUOTED
-    ):
+    span = partial(tracer.start_as_current_span, f"send {queue_name}", attributes=attributes, **_UNQUOTED)
+    with Unfailing(partial(span, kind=trace.SpanKind.PRODUCER)):
         yield current_context()
 
 
