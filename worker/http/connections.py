@@ -37,6 +37,7 @@ class BoundedConnection(H11Protocol):
         self.opened_at = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._timed: object = None
+        self._unread_after = 0.0
 
     @property
     def is_silent(self) -> bool:
@@ -67,14 +68,27 @@ class BoundedConnection(H11Protocol):
         super().connection_lost(exc)
 
     def _limit_time(self) -> None:
-        """Begin the time anew whenever a request begins or ends, and not with each byte."""
+        """Begin the time anew whenever a request begins or is answered, and not with each byte."""
         state = (self.cycle, self.is_silent)
         if state == self._timed:
             return
         self._timed = state
+        now = self.loop.time()
+        if not self.is_silent:
+            self._unread_after = now + self.answer_s
+        self._set_timer(now + (self.headers_s if self.is_silent else self.answer_s))
+
+    def _set_timer(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(self.headers_s if self.is_silent else self.answer_s, self.transport.abort)
+        self._timer = self.loop.call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        is_reading = self.is_silent and self.transport.get_write_buffer_size() > 0
+        if is_reading and self.loop.time() < self._unread_after:
+            self._set_timer(self._unread_after)
+        else:
+            self.transport.abort()
 
     def _make_room(self) -> None:
         others = [each for each in self.connections if isinstance(each, BoundedConnection) and each is not self]

@@ -122,7 +122,8 @@ async def test_a_client_that_does_not_read_its_answer_is_closed(site: Site, monk
         lost.set()
 
     monkeypatch.setattr(BoundedConnection, "connection_lost", note)
-    monkeypatch.setattr(BoundedConnection, "answer_s", 0.2)
+    monkeypatch.setattr(BoundedConnection, "headers_s", 0.1)
+    monkeypatch.setattr(BoundedConnection, "answer_s", 1.5)
     large = Gauge("large", "A page that fills every buffer in between.", ["label"], registry=site.registry)
     for number in range(120):
         large.labels(f"{number:050000}").set(1)
@@ -130,7 +131,9 @@ async def test_a_client_that_does_not_read_its_answer_is_closed(site: Site, monk
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # it would grow, but not once it is set
     client.connect(("127.0.0.1", site.pages.port))
     client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+    began_at = asyncio.get_running_loop().time()
     await asyncio.wait_for(lost.wait(), 20)
+    assert asyncio.get_running_loop().time() - began_at > 1.0  # it had the time for the answer, not that for headers
     client.close()
 
 
