@@ -185,7 +185,12 @@ class Link:
         except Exception:
             self._asked = asked or self._asked  # nothing was sent: it goes with the next call
             raise
-        await self._turns.take(calls, asked, size=sum(each.size for each in group))
+        try:
+            await self._turns.take(calls, asked, size=sum(each.size for each in group))
+        except Exception as error:
+            if asked is not None and not asked.batch.done():  # or it would be waited for without end
+                self._asking.refuse(asked, error)
+            raise
         self.refusal = ""
         self._outage.answered(number)
 
