@@ -21,7 +21,8 @@ from tests.unit.ops.files import ROOT
 from tests.waiting import eventually
 from worker.application import application
 from worker.dead_letters import LetterMover
-from worker.engine import Options, Worker, upkeep
+from worker.engine import Options, Worker, upkeep, wire
+from worker.engine import worker as worker_module
 from worker.engine.backlog import Backlog
 from worker.engine.gate import Gate
 from worker.engine.health import Health
@@ -92,29 +93,36 @@ async def running(database_url: str, redis_url: str) -> AsyncIterator[Running]:
 
 
 # Each task, and a step of it that can be made to fail.
-STEPS: dict[str, tuple[Any, str]] = {
-    "outbox relay": (Relay, "_once"),
-    "dead letters' mover": (LetterMover, "move_some"),
-    "operators' acts": (acts_mover, "move_acts"),
-    "frozen sessions": (FrozenSessions, "run"),
-    "postgresql watch": (StorageWatch, "_doubt"),
-    "claiming": (Worker, "claim"),
-    "wake-up": (Watcher, "_arm"),
-    "upkeep": (upkeep, "keep_bodies"),
-    "conversation with redis": (Backlog, "next_group"),
-    "lease renewal": (LeaseKeeper, "_round"),
-    "heartbeat": (Health, "record"),
-}
+STEPS: list[tuple[str, Any, str]] = [
+    ("outbox relay", Relay, "_once"),
+    ("dead letters' mover", LetterMover, "move_some"),
+    ("operators' acts", acts_mover, "move_acts"),
+    ("frozen sessions", FrozenSessions, "run"),
+    ("postgresql watch", StorageWatch, "_doubt"),
+    ("claiming", Worker, "claim"),
+    ("claiming", wire, "read_batch"),
+    ("wake-up", Watcher, "_arm"),
+    ("upkeep", upkeep, "keep_bodies"),
+    ("conversation with redis", Backlog, "next_group"),
+    ("lease renewal", LeaseKeeper, "_round"),
+    ("lease renewal", worker_module, "thread_client"),
+    ("heartbeat", Health, "record"),
+]
 NEEDED = {"postgresql watch", "claiming", "conversation with redis", "lease renewal"}
 """Without these no job can run."""
 
 
-@pytest.mark.parametrize("task", STEPS)
+@pytest.mark.parametrize(("task", "owner", "name"), STEPS)
 async def test_a_background_task_that_breaks_is_named_logged_once_and_goes_on_when_it_can(
-    task: str, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    task: str,
+    owner: Any,
+    name: str,
+    database_url: str,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setitem(supervise.__kwdefaults__, "settled_s", 0.5)  # type: ignore[arg-type]  # it has some
-    owner, name = STEPS[task]
     works, works_again = getattr(owner, name), asyncio.Event()
 
     def step(*args: Any, **kwargs: Any) -> Any:
@@ -143,4 +151,4 @@ def test_every_task_that_is_supervised_is_made_to_break() -> None:
     for path in (ROOT / "worker").rglob("*.py"):
         found |= set(re.findall(r"""(?:supervise|Failures)\(\s*"([^"]+)\"""", path.read_text()))
     beside = re.findall(r'"([^"]+)": (?:\w+\.run|lambda: \w+)', (ROOT / "worker/application.py").read_text())
-    assert found | set(beside) == set(STEPS) | {"http server", "ready line"}
+    assert found | set(beside) == {task for task, _, _ in STEPS} | {"http server", "ready line"}
