@@ -76,6 +76,8 @@ async def _answer(doubt: Cached[str]) -> str:
         return await doubt.get()
     except TimeoutError:
         return f"no answer within {PATIENCE_S:g} s"
+    except Exception as error:
+        return type(error).__name__
 
 
 @asynccontextmanager

@@ -108,11 +108,9 @@ async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
     records: list[bytes | None] = []
     if known:
         records = await sources.answer(sources.redis.mget([keys.WORKER_PREFIX.encode() + name for name, _ in known]))
-    workers = [
-        _worker(msgspec.json.decode(record), beat_ms, now_ms)
-        for record, (_, beat_ms) in zip(records, known, strict=True)
-        if record is not None
-    ]
+    told_of = zip(records, known, strict=True)
+    found = [_readable(record, beat_ms, now_ms) for record, (_, beat_ms) in told_of if record is not None]
+    workers = [worker for worker in found if worker is not None]
     lost = [told for record, told in zip(records, known, strict=True) if record is None]
     gone_s = max(0.0, (now_ms - lost[0][1]) / 1000) if lost else None
     gone = [name.decode("utf-8", "replace") for name, _ in lost]
@@ -128,6 +126,13 @@ def _read_only(sources: Sources, replication: Any) -> str | None:
     if not isinstance(replication, dict) or replication.get("slave_read_only") != 1:
         return None
     return f"Redis at {address_of(sources.redis)} is a read-only replica"
+
+
+def _readable(record: bytes, beat_ms: float, now_ms: int) -> WorkerRecord | None:
+    try:
+        return _worker(msgspec.json.decode(record), beat_ms, now_ms)
+    except Exception:  # of another version, or forged: it costs nothing but itself
+        return None
 
 
 def _worker(record: dict[str, Any], beat_ms: float, now_ms: int) -> WorkerRecord:

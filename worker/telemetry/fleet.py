@@ -5,29 +5,32 @@ Read when somebody asks, at a price that does not grow with the queue: counts, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from jobs import handlers
 from noteflow.infrastructure.queue import keys
-from worker.engine.dead_letters import DeadLetters
 from worker.inspection.depths import QueueDepth, queue_depths
 from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.pauses import KIND
 from worker.inspection.records import StoredCounts, read_counts, read_meetings
 from worker.inspection.sources import Sources
+from worker.telemetry.bounds import EVENTS, bounded_queues, by_known, counts_in
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class FleetState:
-    """One look at everything. What only PostgreSQL knows is None while it is away."""
+    """One look at everything. What could not be read is None or empty: also what PostgreSQL knows, while it is away."""
 
     depths: list[QueueDepth]
-    fleet: Fleet
+    fleet: Fleet | None
     counts: StoredCounts | None
     letter_events: Mapping[str, int]
     enqueued: Mapping[str, int]
@@ -37,25 +40,28 @@ class FleetState:
 async def read_fleet_state(sources: Sources) -> FleetState:
     """Look. A handful of round trips to Redis, two bounded queries to PostgreSQL. Raises RedisAway."""
     now_ms = await sources.now_ms()
-    fleet = await read_fleet(sources, now_ms)
-    counts = await read_counts(sources)
-    meetings = await read_meetings(sources)
-    enqueued = await sources.answer(_hash(sources.redis, keys.ENQUEUED))
-    stored_queues = {*counts.parked, *counts.dead} if counts else set()
-    queues = list(dict.fromkeys([*fleet.queues(sources.queue_name), *sorted(stored_queues)]))
+    fleet = await _part(read_fleet(sources, now_ms), None)
+    counts = await _part(read_counts(sources), None)
+    meetings = await _part(read_meetings(sources), None)
+    stored = {*counts.parked, *counts.dead} if counts else set()
+    known = fleet or Fleet([], 0, [], None, [])
+    queues = bounded_queues(sources.queue_name, stored, known)
     return FleetState(
-        depths=await queue_depths(sources, queues, fleet, counts, now_ms),
+        depths=await _part(queue_depths(sources, queues, known, counts, now_ms), []),
         fleet=fleet,
         counts=counts,
-        letter_events=await sources.answer(DeadLetters(sources.redis).counts()),
-        enqueued={name.decode("utf-8", "replace"): int(number) for name, number in enqueued.items()},
+        letter_events=await _part(counts_in(sources.redis, keys.DEAD_COUNTS, EVENTS), {}),
+        enqueued=await _part(counts_in(sources.redis, keys.ENQUEUED, handlers()), {}),
         stalest_meeting_s=meetings.stalest.age_s if meetings and meetings.stalest else None,
     )
 
 
-async def _hash(redis: Any, key: str) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = await redis.hgetall(key)
-    return found
+async def _part(reading: Awaitable[T], otherwise: T) -> T:
+    """One part of the whole. What keeps it from being read costs nothing but it."""
+    try:
+        return await reading
+    except Exception:
+        return otherwise
 
 
 class FleetMetrics(Collector):
@@ -125,19 +131,24 @@ class _Families:
                 self.parked.add_metric([depth.queue], depth.parked)
             if depth.dead is not None:
                 self.letters.add_metric([depth.queue], depth.dead)
-        for pause in state.fleet.pauses:
-            if pause.scope == KIND:
-                self.kinds_paused.add_metric([pause.name], 1)
-        for event, number in state.letter_events.items():
+        never = dict.fromkeys(EVENTS, 0)
+        for event, number in (never | by_known(state.letter_events, EVENTS)).items():
             self.events.add_metric([event], number)
         if state.counts is not None:
             self.outbox.add_metric(["waiting"], state.counts.outbox_waiting)
             self.outbox.add_metric(["dispatched"], state.counts.outbox_dispatched)
-        ready = sum(worker.ready for worker in state.fleet.alive)
-        alive, known = len(state.fleet.alive), len(state.fleet.workers)
-        for name, number in (("ready", ready), ("unready", alive - ready), ("silent", known - alive)):
-            self.workers.add_metric([name], number)
-        for kind, number in state.enqueued.items():
+        if state.fleet is not None:
+            self._show_fleet(state.fleet)
+        for kind, number in by_known(state.enqueued, handlers()).items():
             self.enqueued.add_metric([kind], number)
         if state.stalest_meeting_s is not None:
             self.stalest.add_metric([], state.stalest_meeting_s)
+
+    def _show_fleet(self, fleet: Fleet) -> None:
+        paused = {pause.name: 1 for pause in fleet.pauses if pause.scope == KIND}
+        for kind, number in by_known(paused, handlers()).items():
+            self.kinds_paused.add_metric([kind], min(number, 1))
+        ready = sum(worker.ready for worker in fleet.alive)
+        alive, known = len(fleet.alive), len(fleet.workers)
+        for name, number in (("ready", ready), ("unready", alive - ready), ("silent", known - alive)):
+            self.workers.add_metric([name], number)

@@ -16,9 +16,7 @@ from worker.engine.claims import Why
 from worker.engine.ending import Ending as Recorded
 from worker.engine.ending import Outcome
 from worker.retry import Failure
-
-OTHER: Final = "other"
-"""The kind of a job whose function nobody here knows: a name from a payload never becomes a label."""
+from worker.telemetry.bounds import OTHER
 
 SUCCEEDED: Final = "succeeded"
 REASONS: Final = (SUCCEEDED, *Failure)
