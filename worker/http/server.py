@@ -67,7 +67,7 @@ def _guest(app: ASGIApp) -> _Guest:
             limited(app),
             http=BoundedConnection,
             log_config=None,
-            log_level="warning",
+            log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",
