@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from opentelemetry import trace
@@ -27,4 +27,5 @@ def exporting_to(endpoint: str, attributes: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        provider.shutdown()
+        with suppress(Exception):  # nothing of the jobs depends on it any more
+            provider.shutdown()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
+import os
 import re
 import subprocess
 import sys
@@ -38,6 +41,24 @@ async def test_a_check_ends_with_1_until_a_worker_has_written_its_line(redis: Ar
     assert run(redis_url, *OURS, SETTINGS, "--check").returncode == 1
     await redis.set("arq:queue:health-check", "j_complete=0")
     assert run(redis_url, *OURS, SETTINGS, "--check").returncode == 0
+
+
+async def test_a_blocked_log_stops_neither_the_jobs_nor_the_end_of_the_process(redis: ArqRedis, redis_url: str) -> None:
+    for number in range(50):
+        await redis.enqueue_job("nap", _job_id=f"a-job-whose-lines-are-long-enough-to-fill-a-pipe-{number}")
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        command = [*OURS, SETTINGS, "--burst"]
+        ended = await asyncio.to_thread(
+            subprocess.run, command, env={"CHECKED_REDIS_URL": redis_url}, stderr=writer, check=False, timeout=60
+        )
+        assert ended.returncode == 0
+        assert os.read(reader, 4096).count(b"\n") > 10
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert len(await redis.keys("arq:result:*")) == 50
 
 
 def run(redis_url: str, *command: str) -> subprocess.CompletedProcess[str]:
