@@ -36,8 +36,11 @@ class FrozenSessions:
             try:
                 for name in await end_frozen(self._engine, self._after_s):
                     self._log.warning("storage.frozen_session_ended", session=name, after_s=self._after_s)
-            except Exception as error:  # others say that PostgreSQL is away; this goes on looking
-                self._log.debug("storage.not_looked", reason=str(translation_of(error) or type(error).__name__))
+            except Exception as error:
+                if (known := translation_of(error)) is None:
+                    raise
+                # Others say that PostgreSQL is away; this goes on looking.
+                self._log.debug("storage.not_looked", reason=str(known))
 
 
 async def end_frozen(engine: AsyncEngine, after_s: float) -> list[str]:
