@@ -18,7 +18,7 @@ from noteflow.domain.commands import IngestSegments
 from noteflow.domain.entities import Segment
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.client import JobClient
-from tests.acceptance.fleet import OURS
+from tests.acceptance.fleet import OURS, STOCK
 from tests.acceptance.judge import Judge, dead_letters
 from tests.acceptance.manager import PATIENCE_S, ROOT, environment
 from tests.acceptance.pages import Page, Pages, free_port
@@ -97,6 +97,43 @@ async def test_jobs_are_applied_and_the_worker_ends_with_0_although_no_line_can_
                 assert (await pages.value("log_lines_dropped_total") or 0) >= JOBS
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
+
+
+async def test_stock_workers_apply_their_jobs_too_when_the_reader_of_their_log_is_gone(
+    database_url: str, redis_url: str
+) -> None:
+    judge = Judge(database_url)
+    meeting = MeetingId(await judge.new_meeting())
+    with output("reader gone") as out:
+        told = environment(judge.database_url, redis_url)
+        with subprocess.Popen(STOCK, stdout=out.descriptor, stderr=out.descriptor, cwd=ROOT, env=told) as process:
+            try:
+                assert out.reader is not None
+                await asyncio.to_thread(read_until, out.reader, b"worker.ready")
+                out.spoil()
+                async with Redis.from_url(redis_url) as redis, JobClient(redis) as jobs:
+                    await jobs.enqueue_many(
+                        IngestSegments(meeting, (Segment(meeting, number, "a word", 0.0, 1.0),)) for number in range(10)
+                    )
+                    await eventually(lambda: nothing_waits(redis), within_s=PATIENCE_S)
+                    assert not await dead_letters(judge, redis)
+                assert await judge.count() == 10
+                process.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
+            finally:
+                process.kill()
+
+
+def read_until(descriptor: int, text: bytes) -> None:
+    said = b""
+    while text not in said:
+        part = os.read(descriptor, 4096)
+        assert part, said
+        said += part
+
+
+async def nothing_waits(redis: Redis) -> bool:
+    return not await redis.zcard("arq:queue")
 
 
 async def answers(pages: Pages) -> bool:
