@@ -27,7 +27,7 @@ class Completed:
 def _plain(detail: Tally | Mapping[str, Any]) -> dict[str, Any]:
     try:
         return asdict(detail) if isinstance(detail, Tally) else dict(detail)
-    except Exception:  # the job is done, however little can be told of it
+    except Exception:  # the job is done, even if its result cannot be written
         return {}
 
 

@@ -23,7 +23,7 @@ def result_serializer(message: dict[str, Any]) -> bytes:
     except Exception:
         if not message.get("s"):
             raise
-    # Arq would say that the job has failed. It has not: whatever cannot be written is left out instead.
+    # Arq would record a failure, but the job has succeeded: what cannot be written is left out instead.
     result = message["r"]
     outcome = {"outcome": str(result["outcome"])} if isinstance(result, dict) and "outcome" in result else None
     codec = getattr(message["k"], "codec", Codec.JSON)

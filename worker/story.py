@@ -110,7 +110,7 @@ class Story:
                 self.log.error("job.dead", outcome="dead", reason=reason, **fields)
 
     def _observe(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Tell the observer; the job does not depend on it."""
+        """Call the observer; the job does not depend on it."""
         call_unfailing(self._observer_failed, call, *args, **kwargs)
 
     def _observer_failed(self, error: Exception) -> None:

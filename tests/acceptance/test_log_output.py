@@ -63,9 +63,9 @@ def output(kind: str) -> Iterator[Output]:
 @contextmanager
 def worker(judge: Judge, redis_url: str, port: int, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
     """A worker whose standard output and standard error are `descriptor`."""
-    told = environment(judge.database_url, redis_url)
+    variables = environment(judge.database_url, redis_url)
     command = [*OURS, "--http", f"127.0.0.1:{port}"]
-    with subprocess.Popen(command, stdout=descriptor, stderr=descriptor, cwd=ROOT, env=told) as process:
+    with subprocess.Popen(command, stdout=descriptor, stderr=descriptor, cwd=ROOT, env=variables) as process:
         try:
             yield process
         finally:
@@ -105,8 +105,8 @@ async def test_stock_workers_apply_their_jobs_too_when_the_reader_of_their_log_i
     judge = Judge(database_url)
     meeting = MeetingId(await judge.new_meeting())
     with output("reader gone") as out:
-        told = environment(judge.database_url, redis_url)
-        with subprocess.Popen(STOCK, stdout=out.descriptor, stderr=out.descriptor, cwd=ROOT, env=told) as process:
+        variables = environment(judge.database_url, redis_url)
+        with subprocess.Popen(STOCK, stdout=out.descriptor, stderr=out.descriptor, cwd=ROOT, env=variables) as process:
             try:
                 assert out.reader is not None
                 await asyncio.to_thread(read_until, out.reader, b"worker.ready")
@@ -149,7 +149,7 @@ async def test_a_hangup_drains_and_the_signals_that_killed_do_nothing(
     (worker,) = await start_workers(database_url, redis_url)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         worker.process.send_signal(number)
-    # Hung up and told to stop, as some managers do: neither cuts the drain short.
+    # Some managers send both: neither cuts the drain short.
     worker.process.send_signal(signal.SIGHUP)
     worker.process.send_signal(signal.SIGTERM)
     worker.process.send_signal(signal.SIGHUP)

@@ -40,8 +40,8 @@ def _elapsed_s() -> float:
 class LeaseKeeper:
     """Renew what is held until it is dropped; tell `lost` (in the loop) which claims are somebody else's now.
 
-    `beat` is called from the thread with the client every `beat_s`, to write the worker's record. `gate` hears when the
-    renewal or the record fails for another reason than Redis.
+    `beat` is called from the thread with the client every `beat_s`, to write the worker's record. `gate` is where a
+    failure of the renewal or of the record is reported, unless Redis is the reason.
     """
 
     def __init__(

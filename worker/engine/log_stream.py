@@ -26,7 +26,9 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 CLOSE_S: Final = 2.0
 """How long an ending process waits for its last lines to be written."""
 
-_BATCH_BYTES: Final = 64 * 1024
+_BATCH_BYTES: Final = 4096
+"""What a pipe takes as a whole (POSIX's PIPE_BUF on Linux): several processes may share it."""
+
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
@@ -138,7 +140,7 @@ class QueuedStream:
         """Take a batch of lines in hand; if none is left, wake those who wait for that."""
         with self._lock:
             size = 0
-            while self._lines and size < _BATCH_BYTES:
+            while self._lines and (not size or size + len(self._lines[0]) <= _BATCH_BYTES):
                 line = self._lines.popleft()
                 size += len(line)
                 self._in_hand.append(line)
@@ -198,7 +200,7 @@ def _descriptor_of(target: TextIO | None) -> int | None:
 def queue_handlers() -> None:
     """Put a queue before standard output and standard error in every handler that logging has.
 
-    For a program whose handlers somebody else has configured.
+    For a program that configures its handlers from a dictionary.
     """
     loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
     queues = {stream: QueuedStream(stream, _tell_resumed) for stream in (sys.stdout, sys.stderr) if stream is not None}

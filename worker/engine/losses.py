@@ -62,7 +62,7 @@ async def note_lost_with(worker: Worker, claim: Claim) -> None:
                 pipe.ltrim(key, -_KEPT, -1)
                 pipe.expire(key, keys.RETRY_LIFE_S)
                 await pipe.execute()
-    except Exception as error:  # nothing that is only told must cost the job a run
+    except Exception as error:  # information for people must not cost the job a run
         logger.warning("with which worker %s was lost could not be written down: %s", claim.job_id, error)
 
 

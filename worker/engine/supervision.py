@@ -58,7 +58,7 @@ async def supervise(
             error = raised
         finally:
             timer.cancel()
-        if _is_cancelled():  # by whoever ends this task, even if `run` made something else of it
+        if _is_cancelled():  # also if `run` swallowed the cancellation
             raise asyncio.CancelledError from error
         failures.ended(error)
         await asyncio.sleep(backoff.next_s())
@@ -75,21 +75,21 @@ class Failures:
     def __init__(self, name: str, gate: Gate) -> None:
         self._name = name
         self._gate = gate
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def ended(self, error: BaseException | None) -> None:
         """Report that it has ended, by `error` or by itself, and is going to be started again."""
         reason = "it returned" if error is None else type(error).__name__
         self._gate.failed(self._name, f"{self._name} failed: {reason}")
-        told = f"{reason} at {_place_of(error)}"
-        if told not in self._told:
-            self._told.add(told)
-            logger.error("%s ended unexpectedly, it is started again: %s", self._name, told, exc_info=error)
+        seen = f"{reason} at {_place_of(error)}"
+        if seen not in self._logged:
+            self._logged.add(seen)
+            logger.error("%s ended unexpectedly, it is started again: %s", self._name, seen, exc_info=error)
 
     def recovered(self) -> None:
         """Report that it works, if it was reported to have ended."""
-        if self._told:
-            self._told.clear()
+        if self._logged:
+            self._logged.clear()
             self._gate.recovered(self._name)
             logger.warning("%s works again", self._name)
 

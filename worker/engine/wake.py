@@ -108,7 +108,7 @@ class Watcher:
                 await asyncio.sleep(backoff.next_s())
             finally:
                 self.watching = False
-                self._due()  # whoever waits for a call polls from now on, whatever ended this
+                self._due()  # the claims poll from now on, whatever ended this
                 await connection.disconnect(nowait=True)
 
     async def _track(self, connection: AbstractConnection) -> bool:

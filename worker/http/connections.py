@@ -1,8 +1,8 @@
 """Bounds for connections, so that no client keeps a probe from its answer.
 
-uvicorn bounds neither how long a client may take for its headers, nor how long for reading an answer, and its limit of
-connections refuses the newest one, whoever that is. Here the newest is always accepted: at the limit, the connection
-that has been silent for longest gives way.
+uvicorn bounds neither how long a client may take for its headers, nor how long for reading an answer. Its limit of
+connections refuses the newest one, also if that is a probe. Here the newest is always accepted: at the limit, the
+connection that has been silent for longest gives way.
 """
 
 from __future__ import annotations

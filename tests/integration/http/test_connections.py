@@ -114,7 +114,7 @@ async def test_headers_that_trickle_are_not_waited_for(site: Site, monkeypatch: 
 
 
 async def test_a_client_that_does_not_read_its_answer_is_closed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The client hears of it when it reads on; what counts is that the server holds it no longer.
+    # The client notices it when it reads on; what counts is that the server holds it no longer.
     lost, connection_lost = asyncio.Event(), BoundedConnection.connection_lost
 
     def note(connection: BoundedConnection, error: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""A tracer that fails costs spans, and neither a job, nor a commit, nor what a producer is told."""
+"""A tracer that fails costs spans, and neither a job, nor a commit, nor an enqueue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.telemetry.conftest import Burst
 
 @dataclass
 class Saboteur(SpanProcessor):
-    """Fails when a span begins or ends, as long as it is told so, and notes which."""
+    """Fails when a span begins or ends, while `at` names that moment, and notes which."""
 
     at: str = ""
     failed: list[str] = field(default_factory=list)

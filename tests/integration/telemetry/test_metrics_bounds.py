@@ -1,4 +1,4 @@
-"""Whoever can write to Redis can neither make the page large nor take from it what is sound."""
+"""A writer of Redis can neither make the page large nor take from it what is sound."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def beats(redis: Any, worker: str, **changed: Any) -> None:
     await redis.zadd("arq:workers", {worker: time.time() * 1000})
 
 
-async def test_kinds_that_nobody_knows_are_one_series_however_many_there_are(scraped: Scraped) -> None:
+async def test_unknown_kinds_are_one_series_however_many_there_are(scraped: Scraped) -> None:
     await scraped.scrape()
     size = scraped.size
     for start in range(0, 200_000, 20_000):

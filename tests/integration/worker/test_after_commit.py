@@ -50,7 +50,7 @@ class Wiring:
 
 
 class Failing:
-    """Something that fails whatever is asked of it, once it is told to begin."""
+    """Something whose methods fail: all of them, or those that are named."""
 
     def __init__(self, *names: str) -> None:
         self._names = names

@@ -140,9 +140,9 @@ async def test_a_background_task_that_breaks_is_named_logged_once_and_goes_on_wh
         works_again.set()
         await eventually(lambda: not it.worker.health.excuses, within_s=WITHIN_S)
         await it.applies_a_job()
-    told = [record.getMessage().partition(",")[0] for record in caplog.records]
-    told = [line for line in told if line.startswith(f"{task} ")]
-    assert (told[0], told[-1]) == (f"{task} ended unexpectedly", f"{task} works again")
+    logged = [record.getMessage().partition(",")[0] for record in caplog.records]
+    logged = [line for line in logged if line.startswith(f"{task} ")]
+    assert (logged[0], logged[-1]) == (f"{task} ended unexpectedly", f"{task} works again")
 
 
 def test_every_task_that_is_supervised_is_made_to_break() -> None:

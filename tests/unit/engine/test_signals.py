@@ -25,31 +25,31 @@ def as_before() -> Iterator[None]:
 
 
 def drain() -> tuple[Drain, list[int]]:
-    told: list[int] = []
+    begun: list[int] = []
     loop = SimpleNamespace(call_soon_threadsafe=lambda handler, number, **_: handler(number))
     worker: Any = SimpleNamespace(loop=loop, context=None)
     listening = Drain(worker)
-    listening.listen(signal.SIGUSR2, told.append)  # stands for SIGTERM, which pytest needs
-    listening.listen_to_others(told.append)
-    return listening, told
+    listening.listen(signal.SIGUSR2, begun.append)  # stands for SIGTERM, which pytest needs
+    listening.listen_to_others(begun.append)
+    return listening, begun
 
 
 def test_a_hangup_begins_the_drain_once_and_a_later_signal_does_not_begin_another(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    listening, told = drain()
+    listening, begun = drain()
     for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR1):
         signal.raise_signal(number)
-    assert told == [signal.SIGHUP]
+    assert begun == [signal.SIGHUP]
     assert "a second signal ends the process now" in capfd.readouterr().err
     listening.end()
 
 
 def test_a_process_that_was_started_to_ignore_hangups_goes_on_to() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    listening, told = drain()
+    listening, begun = drain()
     signal.raise_signal(signal.SIGHUP)
-    assert told == []
+    assert begun == []
     listening.end()
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 

@@ -1,4 +1,4 @@
-"""What runs in the background, and ends although nobody has ended it."""
+"""Background tasks that end although they were not cancelled."""
 
 from __future__ import annotations
 

@@ -51,14 +51,14 @@ def pipe() -> Iterator[Pipe]:
 
 
 class Resumed:
-    """Who is told that lines can be written again."""
+    """Notes each report that lines can be written again."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, str]] = []
+        self.reports: list[tuple[int, str]] = []
         self.come = threading.Event()
 
     def __call__(self, dropped: int, reason: str) -> None:
-        self.told.append((dropped, reason))
+        self.reports.append((dropped, reason))
         self.come.set()
 
 
@@ -71,7 +71,28 @@ def test_lines_come_in_the_order_in_which_they_were_written(pipe: Pipe) -> None:
     assert stream.dropped == 0
 
 
-def test_a_reader_that_does_not_read_blocks_nobody_and_the_rest_is_dropped_counted_and_told(pipe: Pipe) -> None:
+def test_each_write_is_of_whole_lines_that_a_shared_pipe_takes_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = os.write, list[bytes]()
+
+    def note(descriptor: int, data: bytes) -> int:
+        written.append(data)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", note)
+    with (tmp_path / "log").open("w") as file:
+        stream = QueuedStream(file)
+        lines = [f"{number}{'x' * (number % 900)}\n" for number in range(500)] + ["y" * 10_000 + "\n", "last\n"]
+        for line in lines:
+            stream.write(line)
+        assert stream.drain(WITHIN_S)
+    assert "".join(lines) == (tmp_path / "log").read_text()
+    assert all(data.endswith(b"\n") for data in written)
+    assert [len(data) for data in written if len(data) > 4096] == [10_001]
+
+
+def test_a_reader_that_does_not_read_blocks_no_writer_and_lines_beyond_the_queue_are_dropped(pipe: Pipe) -> None:
     resumed = Resumed()
     stream = QueuedStream(pipe.file, resumed, most_lines=50)
     for number in range(500):  # of 200 bytes: a pipe of one page holds twenty
@@ -83,7 +104,7 @@ def test_a_reader_that_does_not_read_blocks_nobody_and_the_rest_is_dropped_count
     said = pipe.read_until(f"{499 - stream.dropped:199}\n")
     assert [int(line) for line in said.splitlines()] == list(range(500 - stream.dropped))
     assert resumed.come.wait(WITHIN_S)
-    assert resumed.told == [(stream.dropped, "lines came faster than they could be written")]
+    assert resumed.reports == [(stream.dropped, "lines came faster than they could be written")]
 
 
 def test_lines_are_bounded_in_bytes_too(pipe: Pipe) -> None:
@@ -99,9 +120,9 @@ def test_lines_for_a_reader_that_is_gone_are_dropped_and_counted_and_nothing_is_
     stream = QueuedStream(pipe.file, resumed)
     os.dup2(os.open("/dev/null", os.O_RDONLY), pipe.reader)
     for _ in range(7):
-        stream.write("nobody reads this\n")
+        stream.write("lost\n")
     assert stream.drain(WITHIN_S)
-    assert (stream.dropped, resumed.told) == (7, [])
+    assert (stream.dropped, resumed.reports) == (7, [])
 
 
 def test_lines_for_a_full_disk_wait_and_are_written_when_there_is_room(tmp_path: Path) -> None:
@@ -120,7 +141,7 @@ def test_lines_for_a_full_disk_wait_and_are_written_when_there_is_room(tmp_path:
         os.close(full)
         os.close(disk)
     assert log.read_text() == "0\n1\n2\n3\n4\n"
-    assert (stream.dropped, resumed.told) == (0, [(0, "ENOSPC: No space left on device")])
+    assert (stream.dropped, resumed.reports) == (0, [(0, "ENOSPC: No space left on device")])
 
 
 def test_half_a_line_that_a_full_disk_took_is_completed(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +168,7 @@ def test_without_a_standard_output_lines_are_dropped() -> None:
     assert stream.dropped == 1
 
 
-def test_what_cannot_be_rendered_is_dropped_and_counted_whoever_logs_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_rendered_is_dropped_and_counted_from_every_logger(capsys: pytest.CaptureFixture[str]) -> None:
     class Unspeakable:
         def __str__(self) -> str:
             raise RuntimeError("no words")
@@ -190,12 +211,12 @@ def test_the_engine_logs_through_handlers_that_raise_and_goes_on() -> None:
         log.exception("two")
     finally:
         log.logger.removeHandler(broken)
-    told: list[Any] = [(each.getMessage(), each.funcName, getattr(each, "verdict", None)) for each in records]
+    seen: list[Any] = [(each.getMessage(), each.funcName, getattr(each, "verdict", None)) for each in records]
     place = "test_the_engine_logs_through_handlers_that_raise_and_goes_on"
-    assert told == [("one 1", place, "refused"), ("two", place, None)]
+    assert seen == [("one 1", place, "refused"), ("two", place, None)]
 
 
-def test_handlers_that_somebody_else_configured_are_given_a_queue(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handlers_from_another_configuration_are_given_a_queue(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", pipe.file)
     handler, log = logging.StreamHandler(), logging.getLogger("tests.foreign")
     log.addHandler(handler)
