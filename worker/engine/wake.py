@@ -18,7 +18,7 @@ import hiredis
 from redis.exceptions import ResponseError
 
 from worker.engine.log import Log
-from worker.engine.outage import UNREACHABLE, Backoff, leads_elsewhere
+from worker.engine.outage import UNREACHABLE, Backoff, is_outage, leads_elsewhere
 from worker.engine.patience import patience
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ logger = Log("worker.engine")
 
 _SHORTEST_GAP_S = 0.001
 _LONGEST_GAP_S = 0.02
+_ASK_AGAIN_S = 30.0
 
 
 class Watcher:
@@ -90,16 +91,15 @@ class Watcher:
         self._hungry.set()
 
     async def run(self) -> None:
-        """Watch until cancelled; return only if the server refuses to call, then the worker polls."""
+        """Watch until cancelled. While the server refuses tracking the worker polls, and the server is asked again."""
         backoff = Backoff()
         while True:
             connection, outages = self._connect(), self._outages()
             try:
-                if not await self._track(connection):
-                    return
-                backoff.reset()
-                self.watching = True
-                await self._watch(connection, outages)
+                if await self._track(connection):
+                    backoff.reset()
+                    self.watching = True
+                    await self._watch(connection, outages)
             except UNREACHABLE as error:
                 # The worker's own calls report the outage. It polls until we are connected again.
                 if leads_elsewhere(error):
@@ -110,6 +110,8 @@ class Watcher:
                 self.watching = False
                 self._due()  # the claims poll from now on, whatever ended this
                 await connection.disconnect(nowait=True)
+            if self.refused:  # by a user's rights, which may be granted, or by a server that may be replaced
+                await asyncio.sleep(_ASK_AGAIN_S)
 
     async def _track(self, connection: AbstractConnection) -> bool:
         async with patience(self._patience_s):
@@ -118,9 +120,16 @@ class Watcher:
             try:
                 await self._reply(connection)
             except ResponseError as error:
-                logger.warning("the server refuses CLIENT TRACKING, polling instead: %s", error)
+                if is_outage(error):  # a busy script, a full memory: over in a moment
+                    raise
+                if not self.refused:
+                    logger.warning("redis refuses CLIENT TRACKING, polling instead: %s", error)
                 self.refused = True
-        return not self.refused
+                return False
+        if self.refused:
+            logger.info("redis accepts CLIENT TRACKING, polling no longer")
+        self.refused = False
+        return True
 
     async def _watch(self, connection: AbstractConnection, outages: object) -> None:
         """Call, over and over; return when another server may answer by now."""

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 from arq.worker import func
+from redis.exceptions import ResponseError
 
+from tests.conftest import OwnRedis
 from tests.integration.engine.conftest import MakeWorker
 from tests.integration.engine.jobs import QUEUE, Ctx, command_counts, put, serving
 from tests.waiting import eventually
-from worker.engine import Options, Worker
+from worker.engine import Options, Worker, wake
 from worker.engine.claims import Batch
 
 SLOW = Options(idle_poll_s=30.0)
@@ -143,6 +145,56 @@ async def test_a_server_that_refuses_tracking_is_polled_and_told_of_once(
     finally:
         await let_default_user(redis, "+client")
     assert caplog.text.count("refuses CLIENT TRACKING") == 1
+
+
+async def test_wake_up_comes_back_once_the_right_to_it_is_granted(
+    redis: ArqRedis,
+    make_worker: MakeWorker,
+    noting: Any,
+    started: asyncio.Queue[float],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wake, "_ASK_AGAIN_S", 0.05)
+    await let_default_user(redis, "-client|tracking")
+    try:
+        worker = make_worker([noting], burst=False, poll_delay=30, options=SLOW)
+        async with serving(worker):
+            await eventually(lambda: "refuses CLIENT TRACKING" in caplog.text)
+            await let_default_user(redis, "+client|tracking")
+            await is_idle(redis, worker)
+            await redis.enqueue_job("note")
+            await asyncio.wait_for(started.get(), 5)
+    finally:
+        await let_default_user(redis, "+client|tracking")
+    assert caplog.text.count("refuses CLIENT TRACKING") == 1
+
+
+async def test_a_busy_script_at_the_start_does_not_switch_wake_up_off(
+    own_redis: OwnRedis, noting: Any, started: asyncio.Queue[float]
+) -> None:
+    server = own_redis(settings={"busy-reply-threshold": 1})
+    async with ArqRedis.from_url(server.url()) as redis, ArqRedis.from_url(server.url()) as other:
+        spinning = asyncio.create_task(other.execute_command("EVAL", "while true do end", 0))
+        await eventually(lambda: _is_busy(redis))
+        worker = Worker([noting], redis_pool=redis, burst=False, poll_delay=30, handle_signals=False, options=SLOW)
+        async with serving(worker):
+            await asyncio.sleep(0.3)  # in which the worker asks for tracking, and is refused
+            await redis.execute_command("SCRIPT", "KILL")
+            with pytest.raises(ResponseError):
+                await spinning
+            await is_idle(redis, worker)
+            await redis.enqueue_job("note")
+            await asyncio.wait_for(started.get(), 5)
+        await worker.close()
+
+
+async def _is_busy(redis: ArqRedis) -> bool:
+    try:
+        await redis.ping()
+    except ResponseError as error:
+        return str(error).startswith("BUSY")
+    return False
 
 
 async def test_a_lost_call_is_made_good_by_the_slow_poll(
