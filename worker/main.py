@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -20,6 +19,7 @@ from worker.engine.scripts import load_scripts
 from worker.engine.supervision import supervise
 from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
 from worker.logs import configure_logging, logger
+from worker.printable import printable_lines
 from worker.results import result_serializer
 from worker.settings import Settings, UnsoundSettings, load_settings
 from worker.storage_watch import StorageWatch
@@ -38,7 +38,7 @@ def worker_settings() -> type:
     try:
         settings = load_settings()
     except UnsoundSettings as error:
-        sys.stderr.write(f"{error}\n")
+        os.write(2, f"{printable_lines(str(error))}\n".encode())
         raise SystemExit(2) from None
     return type("WorkerSettings", (), worker_arguments(settings, for_stock_worker, Gate()))
 

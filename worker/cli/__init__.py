@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from worker.collecting import importing
+from worker.printable import printable_lines
 
 COMMANDS: Final = {
     "run": "worker.cli.run:run",
@@ -53,8 +54,23 @@ class Commands(TyperGroup):
         """The command of that name, or None."""
         return _imported(cmd_name, COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
 
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
+        """Read the arguments before a command's name. What is quoted of them in an error is made printable."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except Exception as error:
+            _make_printable(error)
+            raise
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a command. What is wrong with its arguments is said in our words."""
+        """Run a command. What is wrong with its arguments is said in our words, and printable."""
+        try:
+            return self._invoke(ctx)
+        except Exception as error:
+            _make_printable(error)
+            raise
+
+    def _invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
@@ -64,6 +80,12 @@ class Commands(TyperGroup):
 
                 error.message = complaint_of(errors()[0], errors()[0]["input"])
             raise
+
+
+def _make_printable(error: Exception) -> None:
+    message = getattr(error, "message", None)  # of an error of click's, which prints it
+    if isinstance(message, str):
+        error.message = printable_lines(message)  # type: ignore[attr-defined]  # see above
 
 
 def _imported(name: str, place: str) -> Any:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import console, emit, readable, state, table
+from worker.cli.jobs.output import emit, state, table
+from worker.cli.terminal import console, echo
 from worker.inspection.checks import Finding, Verdict
 from worker.inspection.checks.blocking import check_blocking
 from worker.inspection.checks.finding import error
@@ -20,6 +21,7 @@ from worker.inspection.checks.loss import check_loss
 from worker.inspection.checks.postgres import check_postgresql
 from worker.inspection.checks.redis import check_redis
 from worker.inspection.sources import open_sources
+from worker.printable import printable
 from worker.settings import Settings, UnsoundSettings, load_settings
 
 EXIT_ERROR = 1
@@ -69,8 +71,8 @@ def _unreadable() -> list[Finding]:
 def _show(findings: list[Finding]) -> None:
     made = table("", "what", "found")
     for finding in findings:
-        cure = Text(f"\n→ {readable(finding.cure)}", style="cyan") if finding.cure else Text()
-        made.add_row(state(finding.verdict), finding.subject, Text.assemble(readable(finding.found), cure))
+        cure = Text(f"\n→ {printable(finding.cure)}", style="cyan") if finding.cure else Text()
+        made.add_row(state(finding.verdict), finding.subject, Text.assemble(printable(finding.found), cure))
     console(120).print(made)
     counted = Counter(finding.verdict.value for finding in findings)
-    typer.echo(", ".join(f"{counted[verdict.value]} {verdict.value}" for verdict in Verdict))
+    echo(", ".join(f"{counted[verdict.value]} {verdict.value}" for verdict in Verdict))

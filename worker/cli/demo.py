@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +12,7 @@ from rich.console import Console
 from noteflow.domain.errors import NoteflowError
 from worker.cli.progress import shown
 from worker.cli.reading import read_settings
+from worker.cli.terminal import console, echo
 from worker.cli.unreachable import complaint
 from worker.demo.fleet import FleetError
 from worker.demo.stage import Options, run_demo
@@ -49,7 +48,7 @@ def demo(
     try:
         sound = run_demo(_transcripts(files), options, _console())
     except (NoteflowError, FleetError, EmbeddedServerError) as error:
-        typer.echo(f"demo: {complaint(error, settings, settings.model_fields_set)}", err=True)
+        echo(f"demo: {complaint(error, settings, settings.model_fields_set)}", err=True)
         raise typer.Exit(EXIT_CANNOT) from None
     raise typer.Exit(0 if sound else EXIT_UNSOUND)
 
@@ -69,9 +68,5 @@ def _if_set(settings: Settings, name: str) -> str | None:
 
 
 def _console() -> Console:
-    if isinstance(sys.stdout, TextIOWrapper):
-        # An ASCII terminal shall see a question mark for what it cannot show, not the end of the demo.
-        sys.stdout.reconfigure(errors="replace")
-    console = Console()
     # A log has no width to ask for, and 80 columns would break the tables.
-    return console if console.is_terminal else Console(width=_WIDTH_OF_A_LOG)
+    return console(_WIDTH_OF_A_LOG, markup=True)

@@ -24,6 +24,7 @@ from noteflow.infrastructure.queue.client import JobClient
 from worker.cli.jobs.frame import EXIT_AWAY
 from worker.cli.progress import shown
 from worker.cli.reading import read_settings
+from worker.cli.terminal import echo
 from worker.cli.unreachable import complaint
 from worker.settings import Settings
 from worker.transcripts import Transcript, read_transcript
@@ -57,7 +58,7 @@ def ingest(
             check_fits(transcript, on_progress)
         asyncio.run(_ingest(settings, transcript, title or transcript.title, meeting))
     except NoteflowError as error:
-        typer.echo(f"ingest: {complaint(error, settings)}", err=True)
+        echo(f"ingest: {complaint(error, settings)}", err=True)
         raise typer.Exit(_exit_code(error)) from None
 
 
@@ -69,18 +70,18 @@ def _exit_code(error: NoteflowError) -> int:
 
 async def _ingest(settings: Settings, transcript: Transcript, title: str, existing: UUID | None) -> None:
     meeting_id = await _found(settings, existing) if existing is not None else await _create(settings, title)
-    typer.echo(f"meeting {meeting_id}")
+    echo(f"meeting {meeting_id}")
     try:
         with shown("ingest: enqueueing", "segments") as on_progress:
             jobs, any_new = await _enqueue(settings, transcript, meeting_id, on_progress)
     except NoteflowError:
         # It exists by now, and saying the command again as it was would create another.
-        typer.echo(f"ingest: to go on, say it again with --meeting {meeting_id}", err=True)
+        echo(f"ingest: to go on, say it again with --meeting {meeting_id}", err=True)
         raise
     if any_new:
-        typer.echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
+        echo(f"{len(transcript.segments)} segments and {len(_STATES)} changes of state enqueued as {jobs} jobs")
     else:
-        typer.echo(f"nothing new: all {jobs} jobs are known already")
+        echo(f"nothing new: all {jobs} jobs are known already")
 
 
 async def _enqueue(

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from worker.cli.terminal import console, echo
 from worker.transcripts.progress import OnProgress
 
 _LINE_EVERY_S = 5.0
@@ -22,12 +21,12 @@ def shown(what: str, unit: str, *, every_s: float = _LINE_EVERY_S) -> Iterator[O
 
     The bar is gone after the block.
     """
-    console = Console(stderr=True)
-    if not console.is_interactive:
+    screen = console(err=True)
+    if not screen.is_interactive:
         yield _lines(f"{what}: ", unit, every_s)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=screen, transient=True) as progress:
         bar = progress.add_task(escape(what), total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
@@ -40,6 +39,6 @@ def _lines(prefix: str, unit: str, every_s: float) -> OnProgress:
         now_s = time.monotonic()
         if now_s - told_s >= every_s and done < total:
             told_s = now_s
-            typer.echo(f"{prefix}{done} of {total} {unit}", err=True)
+            echo(f"{prefix}{done} of {total} {unit}", err=True)
 
     return tell

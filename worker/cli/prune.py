@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 from redis.asyncio import Redis
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from noteflow.domain.errors import NoteflowError
@@ -18,6 +17,7 @@ from noteflow.infrastructure.persistence.pruning import Pruned, count_prunable, 
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.cli.reading import read_settings
+from worker.cli.terminal import console, echo
 from worker.inspection.sources import open_sources
 from worker.inspection.words import count
 from worker.settings import Settings
@@ -41,19 +41,19 @@ def prune(
     """
     age = _age(older_than)
     if age is None or age < LEAST:
-        typer.echo(f"prune: --older-than must be at least a day, as in 30d, 48h or 5w, not {older_than!r}", err=True)
+        echo(f"prune: --older-than must be at least a day, as in 30d, 48h or 5w, not {older_than!r}", err=True)
         raise typer.Exit(EXIT_REFUSED)
     settings = read_settings()
     tally = _Tally()
     try:
         asyncio.run(_prune(settings, datetime.now(UTC) - age, tally))
     except KeyboardInterrupt:
-        typer.echo(f"stopped; {tally}. Say it again for the rest.")
+        echo(f"stopped; {tally}. Say it again for the rest.")
         raise typer.Exit(EXIT_STOPPED) from None
     except NoteflowError as error:
-        typer.echo(f"prune: {error}; {tally}", err=True)
+        echo(f"prune: {error}; {tally}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
-    typer.echo(f"{tally}.")
+    echo(f"{tally}.")
 
 
 class _Tally:
@@ -109,5 +109,5 @@ def _age(text: str) -> timedelta | None:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    screen = console(err=True)
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from worker.cli.terminal import echo
 from worker.settings import Settings, UnsoundSettings, load_settings
 
 EXIT_SETTINGS = 2
@@ -14,5 +15,5 @@ def read_settings() -> Settings:
     try:
         return load_settings()
     except UnsoundSettings as error:
-        typer.echo(error, err=True)
+        echo(error, err=True)
         raise typer.Exit(EXIT_SETTINGS) from None

@@ -17,6 +17,7 @@ from worker.cli.jobs.options import Json, moment_of
 from worker.cli.jobs.output import emit
 from worker.cli.reading import read_settings
 from worker.cli.reconciled import show
+from worker.cli.terminal import echo
 from worker.inspection.loss import read_loss
 from worker.inspection.sources import open_sources
 from worker.reconcile import Report, examine, repair
@@ -42,7 +43,7 @@ def reconcile(
     try:
         report = asyncio.run(_reconcile(settings, meeting, began, mend=mend))
     except Unavailable as error:
-        typer.echo(f"reconcile: {error}", err=True)
+        echo(f"reconcile: {error}", err=True)
         raise typer.Exit(EXIT_AWAY) from None
     if json:
         emit(report)

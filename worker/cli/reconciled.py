@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.cli.jobs.output import COLOURS, console, readable, table
+from worker.cli.jobs.output import COLOURS, cell, table
+from worker.cli.terminal import console
 from worker.inspection.loss import uncounted
 from worker.inspection.words import count
+from worker.printable import printable
 from worker.reconcile import BatchFinding, JobState, Report
 
 MOST_SHOWN = 50
@@ -32,7 +34,7 @@ def show(report: Report) -> None:
         out.print()
         out.print(_batches(report.batches[:MOST_SHOWN]))
     for sentence in report.not_examined:
-        out.print(f"\nnot examined: {sentence}", soft_wrap=True)
+        out.print(f"\nnot examined: {printable(sentence)}", soft_wrap=True)
     out.print(f"\n{verdict_on(report)}", soft_wrap=True)
 
 
@@ -53,8 +55,8 @@ def _show_jobs(out: Console, report: Report) -> None:
     ):
         for job in some[:most]:
             # Two lines and no table: an id that is folded cannot be copied.
-            out.print(Text.assemble("\n", _coloured(job.state), " ", readable(job.job_id)), soft_wrap=True)
-            out.print(f"  {readable(job.reason)}", soft_wrap=True)
+            out.print(Text.assemble("\n", _coloured(job.state), " ", printable(job.job_id)), soft_wrap=True)
+            out.print(f"  {cell(job.reason)}", soft_wrap=True)
         if len(some) > most:
             out.print(f"\n… and {len(some) - most:,} more{where}", soft_wrap=True)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from worker.cli.reading import read_settings
+from worker.cli.terminal import console
 from worker.settings import Settings
 
 _WIDTH_OF_A_PIPE = 200
@@ -24,7 +24,4 @@ def show() -> None:
         default = Settings.model_construct().shown(name)
         value = settings.shown(name)
         table.add_row(name.upper(), value, "" if value == default else default, field.description)
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_OF_A_PIPE)
-    console.print(table)
+    console(_WIDTH_OF_A_PIPE).print(table)

@@ -26,7 +26,14 @@ def stored(text: str) -> str:
 
 def unescaped(job_id: str) -> str:
     """The id whose printable form this is; an id without escapes as it is."""
-    return _ESCAPED.sub(lambda found: found[0].encode().decode("unicode_escape"), job_id)
+    return _ESCAPED.sub(_character, job_id)
+
+
+def _character(escape: re.Match[str]) -> str:
+    try:
+        return escape[0].encode().decode("unicode_escape")
+    except UnicodeDecodeError:  # there is no such character
+        return escape[0]
 
 
 def is_ours(job_id: str) -> bool:

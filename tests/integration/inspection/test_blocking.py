@@ -12,8 +12,8 @@ from noteflow.infrastructure.persistence.engine import create_engine
 from tests.databases import driver_url
 from tests.integration.inspection.ground import Ground
 from tests.waiting import eventually
-from worker.cli.jobs.output import console
 from worker.cli.jobs.stats import page
+from worker.cli.terminal import console
 from worker.inspection.blocking import Blocker, read_blockers
 from worker.inspection.checks.blocking import check_blocking
 from worker.inspection.checks.finding import Finding, Verdict

@@ -13,8 +13,8 @@ from rich.console import Console
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.ground import Ground
-from worker.cli.jobs.output import console
 from worker.cli.jobs.stats import page
+from worker.cli.terminal import console
 from worker.inspection import pausing
 from worker.inspection.checks.finding import Verdict
 from worker.inspection.checks.fit import check_clocks, check_workers

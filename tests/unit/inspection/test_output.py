@@ -9,8 +9,10 @@ import pytest
 import typer
 
 from worker.cli.jobs.options import moment_of
-from worker.cli.jobs.output import console, plain, readable
+from worker.cli.jobs.output import plain
+from worker.cli.terminal import console
 from worker.inspection.pauses import Pause, field_of, pause_value, read_pauses
+from worker.printable import printable
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ def test_json_has_the_names_of_the_fields_and_never_a_payload() -> None:
 
 
 def test_no_control_character_reaches_the_terminal() -> None:
-    assert readable("id\x1b[2J\udcff\n") == "id\\x1b[2J\\udcff\\n"
+    assert printable("id\x1b[2J\udcff\n") == "id\\x1b[2J\\udcff\\n"
 
 
 def test_there_is_no_colour_in_a_pipe() -> None:

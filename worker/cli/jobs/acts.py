@@ -8,8 +8,9 @@ import typer
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json, Limit
-from worker.cli.jobs.output import console, emit, end
+from worker.cli.jobs.output import emit, end
 from worker.cli.jobs.show import acts_table
+from worker.cli.terminal import console, echo
 from worker.inspection.acts import Act, read_acts, settle
 from worker.inspection.sources import RedisAway, Sources
 
@@ -25,7 +26,7 @@ def acts(job: OfJob = None, limit: Limit = 50, json: Json = False) -> None:
         console().print(acts_table(found))
     else:
         is_sure = redis is None and postgresql is None
-        typer.echo("nobody has done anything" if is_sure else "no act can be seen now")
+        echo("nobody has done anything" if is_sure else "no act can be seen now")
     end(redis, postgresql)
 
 

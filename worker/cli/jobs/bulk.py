@@ -13,11 +13,13 @@ import typer
 from worker.cli.jobs.cautions import cautioned, cautions_on_all
 from worker.cli.jobs.frame import EXIT_NOTHING, refuse
 from worker.cli.jobs.ls import print_rows
-from worker.cli.jobs.output import console, emit, end, note_absent, readable
+from worker.cli.jobs.output import emit, end, note_absent
+from worker.cli.terminal import confirm, console, echo
 from worker.inspection.acted import Acted, ActTold
 from worker.inspection.listing import JobRow, Listing
 from worker.inspection.sources import Sources
 from worker.inspection.words import count
+from worker.printable import printable
 
 SHOWN: Final = 10
 
@@ -60,22 +62,22 @@ def agree(
         if json:
             emit([])
         is_sure = found.redis is None and found.postgresql is None
-        typer.echo("no such job" if is_sure else "no such job can be seen now", err=True)
+        echo("no such job" if is_sure else "no such job can be seen now", err=True)
         end(found.redis, found.postgresql, nothing=True)
     if not json:
         print_rows(console(), list(rows[:SHOWN]))
         if len(rows) > SHOWN:
-            typer.echo(f"… and {len(rows) - SHOWN:,} more")
+            echo(f"… and {len(rows) - SHOWN:,} more")
         counted = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).items())
-        typer.echo(f"{verb} would be done to {count(len(rows), 'job')}: {counted}")
+        echo(f"{verb} would be done to {count(len(rows), 'job')}: {counted}")
         for note in (caution, found.stopped):
             if note is not None:
-                typer.echo(f"note: {note}", err=True)
+                echo(f"note: {note}", err=True)
     if yes:
         return
     if not sys.stdin.isatty():
         refuse("nobody is there to be asked: look at what is shown, then add --yes")
-    if not typer.confirm(f"{verb} {count(len(rows), 'job')}?"):
+    if not confirm(f"{verb} {count(len(rows), 'job')}?"):
         raise typer.Exit(EXIT_NOTHING)
 
 
@@ -89,11 +91,11 @@ def report(came: Came, *, json: bool) -> None:
         for each in acted:
             if few or not each.done:
                 what = cautioned(each) if len(acted) == 1 else each.what
-                typer.echo(f"{'done' if each.done else 'not done'}   {readable(each.job_id)}   {what}")
+                echo(f"{'done' if each.done else 'not done'}   {printable(each.job_id)}   {printable(what)}")
         if not few:
-            typer.echo(f"done to {sum(each.done for each in acted):,} of {len(acted):,}")
+            echo(f"done to {sum(each.done for each in acted):,} of {len(acted):,}")
         for note in cautions_on_all(acted, refused=not came.warned) if len(acted) > 1 else ():
-            typer.echo(f"note: {note}", err=True)
+            echo(f"note: {note}", err=True)
     undone = not all(each.done for each in acted)
     if undone:
         end(came.redis, came.postgresql, nothing=True)

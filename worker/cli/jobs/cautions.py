@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from worker.cli.jobs.output import readable
 from worker.inspection.acted import Acted
 from worker.inspection.letters import Letter
 from worker.inspection.pauses import Pause
 from worker.inspection.why_ended import NEWER, remedy
 from worker.inspection.words import count
+from worker.printable import printable
 
 
 def cautioned(acted: Acted) -> str:
@@ -50,9 +50,9 @@ def _dies_again(letter: Letter) -> str | None:
     hopeless, command = remedy(letter)
     if command == "replay":
         return None
-    return f"{hopeless.removeprefix('; ')} → python -m worker jobs why {readable(letter.job_id)}"
+    return f"{hopeless.removeprefix('; ')} → python -m worker jobs why {printable(letter.job_id)}"
 
 
 def _kept(whom: str, pause: Pause) -> str:
-    end = f"python -m worker {readable(pause.command)}"
-    return f"{pause.scope} {readable(pause.name)} is paused, and no worker begins {whom} before: {end}"
+    end = f"python -m worker {printable(pause.command)}"
+    return f"{pause.scope} {printable(pause.name)} is paused, and no worker begins {whom} before: {end}"

@@ -16,9 +16,10 @@ from worker.cli.jobs.editing import edited
 from worker.cli.jobs.frame import ask, myself, refuse
 from worker.cli.jobs.ls import ls
 from worker.cli.jobs.options import As, Error, Json, Kind, Limit, Meeting, Note, Reveal, Since, Yes, choice_of
-from worker.cli.jobs.output import console, emit, end, readable
+from worker.cli.jobs.output import emit, end
 from worker.cli.jobs.show import letter_view
 from worker.cli.jobs.why import JobId
+from worker.cli.terminal import console, echo
 from worker.inspection import replaying
 from worker.inspection.acted import Acted
 from worker.inspection.acts import Act, record
@@ -27,6 +28,7 @@ from worker.inspection.letters import Letter, letters_of
 from worker.inspection.listing import LOOK, list_jobs
 from worker.inspection.sources import PostgresAway, Sources
 from worker.inspection.words import at
+from worker.printable import printable
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.")]
 Edit = Annotated[bool, typer.Option("--edit", help="Mend the payload in $EDITOR first. This reveals it, and is noted.")]
@@ -61,11 +63,11 @@ def dead_show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json 
         emit(letters)
     for letter in letters if not json else ():
         screen = console(120)
-        screen.print(Text(f"{_since(letter)}: {readable(letter.reason)}", style="bold"))
+        screen.print(Text(f"{_since(letter)}: {printable(letter.reason)}", style="bold"))
         screen.print(Padding(letter_view(letter), (0, 0, 1, 2)))
     if not letters:
         known = "left no dead letter" if problem is None else "has no dead letter that can be seen now"
-        typer.echo(f"jobs: {readable(job_id)} {known}", err=True)
+        echo(f"jobs: {printable(job_id)} {known}", err=True)
     end(None, problem, nothing=not letters)
 
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 import click
-import typer
 
 from noteflow.domain.errors import Refused
 from noteflow.infrastructure.queue.codec import codec_of, deserialize, serialize
 from worker.cli.jobs.frame import give_up, refuse
+from worker.cli.terminal import confirm, echo
 from worker.inspection.payloads import refusal_of
 
 
@@ -26,7 +26,7 @@ def edited(body: bytes) -> bytes | None:
         codec, message = codec_of(body), deserialize(body)
     except Refused as error:
         refuse(f"the payload cannot be read, so it cannot be edited: {error}")
-    text = original = json.dumps(message, indent=2, ensure_ascii=False, default=str)
+    text = original = _as_json(message)
     while True:
         written = _in_editor(text)
         if written is None or written.strip() == original.strip():
@@ -34,10 +34,26 @@ def edited(body: bytes) -> bytes | None:
         complaint = _complaint(written)
         if complaint is None:
             return serialize(json.loads(written), codec)
-        typer.echo(f"it would be refused again: {complaint}", err=True)
-        if not typer.confirm("edit it once more?", default=True):
+        echo(f"it would be refused again: {complaint}", err=True)
+        if not confirm("edit it once more?", default=True):
             refuse("given up; nothing was done")
         text = written
+
+
+def _as_json(message: dict[str, Any]) -> str:
+    try:
+        text = json.dumps(message, indent=2, ensure_ascii=False, default=str)
+        return text if text.isascii() or _is_utf8(text) else json.dumps(message, indent=2, default=str)
+    except Exception as error:  # a pickle may hold what contains itself, or objects that cannot be read as text
+        refuse(f"the payload cannot be written as JSON, so it cannot be edited: {type(error).__name__}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _in_editor(text: str) -> str | None:

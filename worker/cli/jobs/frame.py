@@ -12,6 +12,7 @@ from typing import Final, NoReturn, TypeVar
 import typer
 
 from worker.cli.reading import read_settings
+from worker.cli.terminal import echo
 from worker.inspection.sources import PostgresAway, RedisAway, Sources, open_sources
 
 EXIT_OK: Final = 0
@@ -35,7 +36,7 @@ def ask(question: Callable[[Sources], Awaitable[T]]) -> T:
     try:
         return asyncio.run(asked())
     except (RedisAway, PostgresAway) as error:
-        typer.echo(f"jobs: {error}\n  → python -m worker check", err=True)
+        echo(f"jobs: {error}\n  → python -m worker check", err=True)
         raise typer.Exit(EXIT_AWAY) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_OK) from None
@@ -43,13 +44,13 @@ def ask(question: Callable[[Sources], Awaitable[T]]) -> T:
 
 def refuse(complaint: str) -> NoReturn:
     """End the command with 2, saying what was wrong with it."""
-    typer.echo(f"jobs: {complaint}", err=True)
+    echo(f"jobs: {complaint}", err=True)
     raise typer.Exit(EXIT_USAGE)
 
 
 def give_up(complaint: str) -> NoReturn:
     """End the command with 1, saying why nothing was done."""
-    typer.echo(f"jobs: {complaint}; nothing was done", err=True)
+    echo(f"jobs: {complaint}; nothing was done", err=True)
     raise typer.Exit(EXIT_NOTHING)
 
 

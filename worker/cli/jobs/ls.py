@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Error, Json, Kind, Limit, Look, Meeting, Since, State, choice_of
-from worker.cli.jobs.output import console, emit, end, readable, state, table
+from worker.cli.jobs.output import cell, emit, end, state, table
+from worker.cli.terminal import console, echo
 from worker.inspection.choice import UNFINISHED, Choice, JobState
 from worker.inspection.listing import LOOK, JobRow, Listing, list_jobs
 from worker.inspection.words import count
+from worker.printable import printable
 
 WIDE: Final = 160
 
@@ -37,9 +38,9 @@ def ls(
     elif found.rows:
         print_rows(console(), found.rows)
     else:
-        typer.echo(nothing_of(choice, found))
+        echo(nothing_of(choice, found))
     if found.stopped is not None:
-        typer.echo(f"note: {found.stopped}", err=True)
+        echo(f"note: {found.stopped}", err=True)
     end(found.redis, found.postgresql)
 
 
@@ -69,9 +70,7 @@ def _lines(row: JobRow) -> Text:
     """The id stands alone and unbroken, so that it can be copied."""
     when = "" if row.at is None else f"  {row.at:%m-%d %H:%M:%S}"
     tries = f"  {count(row.tries, 'try', 'tries')}" if row.tries else ""
-    return Text.assemble(
-        state(row.state), when, tries, f"  {readable(_known(row))}\n  ", (readable(row.job_id), "bold")
-    )
+    return Text.assemble(state(row.state), when, tries, f"  {cell(_known(row))}\n  ", (printable(row.job_id), "bold"))
 
 
 def _table(rows: list[JobRow]) -> Table:
@@ -79,7 +78,7 @@ def _table(rows: list[JobRow]) -> Table:
     for row in rows:
         when = "" if row.at is None else f"{row.at:%m-%d %H:%M:%S}"
         tries = "" if row.tries is None else str(row.tries)
-        made.add_row(state(row.state), readable(row.job_id), when, tries, readable(_known(row)))
+        made.add_row(state(row.state), printable(row.job_id), when, tries, cell(_known(row)))
     return made
 
 

@@ -16,12 +16,14 @@ from rich.text import Text
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.ls import print_rows
 from worker.cli.jobs.options import Json, Look
-from worker.cli.jobs.output import console, emit, end, readable
+from worker.cli.jobs.output import emit, end
+from worker.cli.terminal import console, echo
 from worker.inspection.choice import JobState
 from worker.inspection.listing import LOOK
 from worker.inspection.loss import uncounted
 from worker.inspection.meeting import Batches, MeetingView, read_meeting
 from worker.inspection.words import at, count, span
+from worker.printable import printable
 
 SHOWN: Final = 20
 
@@ -58,11 +60,9 @@ def _show(view: MeetingView) -> None:
         troubled_first = sorted(view.unfinished, key=lambda row: row.state not in (JobState.DEAD, JobState.PARKED))
         print_rows(screen, troubled_first[:SHOWN])
         if len(view.unfinished) > SHOWN:
-            typer.echo(
-                f"… and {len(view.unfinished) - SHOWN:,} more: python -m worker jobs ls --meeting {view.meeting_id}"
-            )
+            echo(f"… and {len(view.unfinished) - SHOWN:,} more: python -m worker jobs ls --meeting {view.meeting_id}")
     if view.stopped is not None:
-        typer.echo(f"note: {view.stopped}", err=True)
+        echo(f"note: {view.stopped}", err=True)
 
 
 def _summary(view: MeetingView) -> Table:
@@ -101,7 +101,7 @@ def _history(view: MeetingView) -> Text:
     gaps = [(late - early).total_seconds() if early else 0.0 for early, late in pairwise(times) if late]
     lines = [f"{at(view.created_at)}  {view.history[0].from_state}"]
     for move, gap_s in zip(view.history, gaps, strict=True):
-        job = "" if move.job_id is None else f"  by {readable(move.job_id)}"
+        job = "" if move.job_id is None else f"  by {printable(move.job_id)}"
         lines.append(f"{at(move.at)}  {move.to_state:<10} after {span(gap_s)}{job}")
     return Text("\n".join(lines))
 

@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import math
-import re
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_AWAY, EXIT_NOTHING
+from worker.cli.terminal import echo
+from worker.printable import printable
 
-WIDTH_OF_A_PIPE: Final = 300
+LONGEST_CELL: Final = 1_000
 COLOURS: Final = {
     "running": "green", "due": "cyan", "deferred": "blue", "outbox": "blue", "parked": "yellow", "dead": "red",
     "complete": "green", "applied": "green", "already_applied": "green", "superseded": "green",
     "replayed": "green", "dropped": "bright_black", "ok": "green", "warning": "yellow", "error": "red",
 }  # fmt: skip
-
-
-def console(width_of_a_pipe: int = WIDTH_OF_A_PIPE) -> Console:
-    """Where tables go. A pipe has no width to ask for."""
-    made = Console(highlight=False, emoji=False, markup=False)
-    if made.is_terminal:
-        return made
-    return Console(highlight=False, emoji=False, markup=False, width=width_of_a_pipe, file=_Trimmed())
-
-
-class _Trimmed(io.StringIO):
-    """Standard output, without the blanks that fill a table's last column up."""
-
-    def write(self, text: str) -> int:
-        sys.stdout.write(re.sub(r" +(?=\n)", "", text))
-        return len(text)
-
-    def flush(self) -> None:
-        sys.stdout.flush()
 
 
 def table(*names: str, numbers: Iterable[str] = (), **more: Any) -> Table:
@@ -64,12 +43,12 @@ def state(name: str) -> Text:
 
 def emit(model: Any) -> None:
     """Write a model, or a list of them, as JSON."""
-    typer.echo(json.dumps(plain(model), indent=2, ensure_ascii=False))
+    echo(json.dumps(plain(model), indent=2, ensure_ascii=True))
 
 
 def emit_line(model: Any) -> None:
     """Write a model as one line of JSON."""
-    typer.echo(json.dumps(plain(model), ensure_ascii=False))
+    echo(json.dumps(plain(model), ensure_ascii=True))
 
 
 def plain(value: Any) -> Any:
@@ -83,25 +62,29 @@ def plain(value: Any) -> Any:
         case datetime():
             return value.isoformat()
         case Mapping():
-            return {str(key): plain(each) for key, each in value.items()}
+            return {printable(_text(key)): plain(each) for key, each in value.items()}
         case list() | tuple() | set() | frozenset():
             return [plain(each) for each in value]
         case str():
-            return readable(value)
+            return printable(value)
         case float() if not math.isfinite(value):
             return None
         case None | bool() | int() | float():
             return value
         case _:
-            return str(value)
+            return printable(_text(value))
 
 
-def readable(text: str) -> str:
-    """The text with what no terminal should be sent made visible: control characters, and bytes that were no UTF-8."""
-    sound = text.encode("utf-8", "backslashreplace").decode()
-    if sound.isprintable():
-        return sound
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in sound)
+def cell(text: str) -> str:
+    """A text that others wrote, as it is shown within a table or a sentence."""
+    return printable(text, LONGEST_CELL)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # of a value that a pickle forged, such as a UUID whose number is a text
+        return f"unreadable: a {type(value).__name__} ({type(error).__name__})"
 
 
 def end(redis: str | None, postgresql: str | None, *, nothing: bool = False) -> None:
@@ -117,4 +100,4 @@ def note_absent(redis: str | None, postgresql: str | None) -> None:
     """Say on the error stream which server could not be asked."""
     for name, problem in (("Redis", redis), ("PostgreSQL", postgresql)):
         if problem is not None:
-            typer.echo(f"note: {name} is away, so what only it knows is missing here: {problem}", err=True)
+            echo(f"note: {name} is away, so what only it knows is missing here: {problem}", err=True)

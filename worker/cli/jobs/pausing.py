@@ -9,11 +9,13 @@ import typer
 
 from worker.cli.jobs.frame import EXIT_NOTHING, ask, myself, refuse
 from worker.cli.jobs.options import As, Json
-from worker.cli.jobs.output import emit, plain, readable
+from worker.cli.jobs.output import emit, plain
+from worker.cli.terminal import echo
 from worker.inspection import pausing
 from worker.inspection.pauses import Pause
 from worker.inspection.sources import Sources
 from worker.inspection.words import at
+from worker.printable import printable
 
 _ALONE = "only Redis knows, and forgets it if it loses its data"
 
@@ -39,10 +41,10 @@ def pause(what: What, name: Name, reason: Reason, anyway: Anyway = False, as_: A
         emit({**told, "replaced": None if replaced is None else plain(replaced), "postgresql": problem})
     else:
         if replaced is not None:
-            typer.echo(f"{what} {name} {readable(_was_paused(replaced))}; that is replaced")
-        typer.echo(f"{what} {name} is paused; to go on: python -m worker jobs resume {what} {name}")
+            echo(f"{what} {printable(name)} {printable(_was_paused(replaced))}; that is replaced")
+        echo(f"{what} {printable(name)} is paused; to go on: python -m worker jobs resume {what} {printable(name)}")
     if problem is not None:
-        typer.echo(f"note: {problem}; until it is back and a worker has told it, {_ALONE}", err=True)
+        echo(f"note: {problem}; until it is back and a worker has told it, {_ALONE}", err=True)
 
 
 def _was_paused(pause: Pause) -> str:
@@ -57,12 +59,10 @@ async def _pause(
 ) -> tuple[Pause | None, str | None]:
     """The pause that it replaced, and why PostgreSQL does not know of it; None if there was none, and if it does."""
     if what is Scope.KIND and not anyway and name not in (known := await pausing.known_kinds(sources)):
-        refuse(f"no job is called {readable(name)}; there are {', '.join(map(readable, known))} (--anyway pauses it)")
+        refuse(f"no job is called {printable(name)}; there are {', '.join(map(printable, known))} (--anyway pauses it)")
     if what is Scope.QUEUE and not anyway and name not in (known := await pausing.known_queues(sources, name)):
-        queues = ", ".join(map(readable, known))
-        typer.echo(
-            f"note: nobody serves the queue {readable(name)}, and nothing waits there; known: {queues}", err=True
-        )
+        queues = ", ".join(map(printable, known))
+        echo(f"note: nobody serves the queue {printable(name)}, and nothing waits there; known: {queues}", err=True)
     replaced = await pausing.pause(sources, what.value, name, reason=reason, actor=actor)
     return replaced, sources.postgresql_problem
 
@@ -73,13 +73,13 @@ def resume(what: What, name: Name, as_: As = None, json: Json = False) -> None:
     if json:
         emit({"scope": what, "name": name, "paused": False, "was_paused": was_paused, "postgresql": problem})
     elif was_paused:
-        typer.echo(f"{what} {name} goes on")
+        echo(f"{what} {printable(name)} goes on")
     if problem is not None:
         told = _ALONE if was_paused else "whether it remembers a pause that Redis has lost is not known"
-        typer.echo(f"note: {problem}; until it is back, {told}", err=True)
+        echo(f"note: {problem}; until it is back, {told}", err=True)
     if not was_paused:
-        paused = ", ".join(readable(f"{each.scope} {each.name}") for each in others)
-        typer.echo(f"{what} {name} was not paused{f'; paused are: {paused}' if paused else ''}", err=True)
+        paused = ", ".join(printable(f"{each.scope} {each.name}") for each in others)
+        echo(f"{what} {printable(name)} was not paused{f'; paused are: {paused}' if paused else ''}", err=True)
         raise typer.Exit(EXIT_NOTHING)
 
 

@@ -6,7 +6,6 @@ import json as json_text
 from datetime import datetime
 from typing import Any
 
-import typer
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -14,8 +13,9 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask, myself
 from worker.cli.jobs.options import As, Json, Reveal
-from worker.cli.jobs.output import console, emit, end, plain, readable, table
+from worker.cli.jobs.output import cell, emit, end, plain, table
 from worker.cli.jobs.why import JobId
+from worker.cli.terminal import console, echo
 from worker.inspection.acts import Act, record
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Place
@@ -24,6 +24,7 @@ from worker.inspection.letters import AttemptTold, Letter
 from worker.inspection.sources import Sources
 from worker.inspection.why import why as explain
 from worker.inspection.words import at, count, since, span
+from worker.printable import printable
 
 
 def show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = False) -> None:
@@ -33,12 +34,12 @@ def show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = Fal
         emit(facts)
     elif facts.is_known:
         screen = console(120)
-        screen.print(Text(readable(explain(facts, fleet).sentence), style="bold"))
+        screen.print(Text(printable(explain(facts, fleet).sentence), style="bold"))
         for title, part in _parts(facts):
             screen.print(Text(f"\n{title}", style="bold cyan"))
             screen.print(Padding(part, (0, 0, 0, 2)))
     else:
-        typer.echo(explain(facts, fleet).sentence)
+        echo(printable(explain(facts, fleet).sentence))
     end(facts.redis, facts.postgresql, nothing=not facts.is_known)
 
 
@@ -59,7 +60,7 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
         parts.append(
             (
                 "payload",
-                Group(*map(Text, map(readable, lines)), _json({**_positional(envelope.args), **envelope.kwargs})),
+                Group(*map(Text, map(printable, lines)), _json({**_positional(envelope.args), **envelope.kwargs})),
             )
         )
     if (mark := facts.footprint) is not None and (mark.is_anything or mark.handed_back):
@@ -113,14 +114,14 @@ def attempts_table(attempts: list[AttemptTold]) -> Table:
     made = table("at", "try", "error", "worker", numbers=("try",))
     for each in attempts:
         said = f"{each.error.rpartition('.')[2]}: {each.message}"
-        made.add_row(at(each.at), str(each.attempt or ""), readable(said), readable(each.worker or ""))
+        made.add_row(at(each.at), str(each.attempt or ""), cell(said), printable(each.worker or ""))
     return made
 
 
 def _attempts_with_the_last(row: LedgerRow) -> Table:
     """Those that failed, and the one that did it."""
     made = attempts_table(row.errors)
-    made.add_row(at(row.committed_at), str(row.attempts), Text(row.outcome, style="green"), readable(row.worker))
+    made.add_row(at(row.committed_at), str(row.attempts), Text(row.outcome, style="green"), printable(row.worker))
     return made
 
 
@@ -128,7 +129,7 @@ def acts_table(acts: list[Act]) -> Table:
     """What operators did, newest first."""
     made = table("at", "who", "act", "to", "note")
     for act in acts:
-        made.add_row(at(act.at), *map(readable, (act.actor, act.act, act.job_id or act.target or "", act.note or "")))
+        made.add_row(at(act.at), *map(cell, (act.actor, act.act, act.job_id or act.target or "", act.note or "")))
     return made
 
 
@@ -147,7 +148,9 @@ def _grid(fields: dict[str, Any]) -> Table:
     made.add_column(overflow="fold")
     for name, value in fields.items():
         if value is not None and value != [] and value != "":
-            made.add_row(Text(name, style="dim"), readable(value if isinstance(value, str) else json_text.dumps(value)))
+            made.add_row(
+                Text(name, style="dim"), printable(value if isinstance(value, str) else json_text.dumps(value))
+            )
     return made
 
 
@@ -156,7 +159,7 @@ def _positional(args: list[Any]) -> dict[str, Any]:
 
 
 def _json(values: dict[str, Any]) -> Text:
-    lines = json_text.dumps(plain(values), indent=2, ensure_ascii=False).splitlines()
+    lines = json_text.dumps(plain(values), indent=2, ensure_ascii=False).split("\n")
     if len(lines) > 40:
         lines = [*lines[:30], f"  … {len(lines) - 34:,} more lines (--json shows all) …", *lines[-4:]]
     return Text("\n".join(lines))

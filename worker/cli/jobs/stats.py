@@ -12,7 +12,8 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_AWAY, ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import console, emit, end, readable, table
+from worker.cli.jobs.output import cell, emit, end, table
+from worker.cli.terminal import console
 from worker.inspection.blocking import Blocker
 from worker.inspection.depths import QueueDepth
 from worker.inspection.loss import RedisLoss
@@ -20,6 +21,7 @@ from worker.inspection.pauses import Pause
 from worker.inspection.records import MeetingFreshness
 from worker.inspection.stats import Stats, read_stats
 from worker.inspection.words import at, count, span
+from worker.printable import printable
 
 NARROW: Final = 90
 
@@ -53,7 +55,7 @@ def _workers(found: Stats) -> Text:
     line = Text(at(found.at), style="bold")
     line.append("   ")
     if found.redis is not None:
-        line.append(f"{readable(found.redis)}: nothing runs, and which workers live cannot be known", style="red")
+        line.append(f"{printable(found.redis)}: nothing runs, and which workers live cannot be known", style="red")
         return line.append("\n  → python -m worker check", style="cyan")
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
@@ -66,7 +68,7 @@ def _workers(found: Stats) -> Text:
     if fleet.silent:
         line.append(f"   {fleet.silent} silent", style="red")
     for excuse in fleet.excuses:
-        line.append(f"   {_excuse(readable(excuse))}", style="yellow")
+        line.append(f"   {_excuse(cell(excuse))}", style="yellow")
     if fleet.gone and fleet.gone_s is not None:
         gone = f"{fleet.gone:,} gone without a word{', the last' if fleet.gone > 1 else ''} {span(fleet.gone_s)} ago"
         line.append(f"\n{gone} → python -m worker jobs workers", style="yellow")
@@ -94,12 +96,12 @@ def _lost(loss: RedisLoss, now: datetime | None) -> str:
 
 
 def _blocked(blocker: Blocker) -> str:
-    return f"PostgreSQL: {readable(blocker.sentence)} → python -m worker check"
+    return f"PostgreSQL: {printable(blocker.sentence)} → python -m worker check"
 
 
 def _paused(pauses: list[Pause]) -> dict[str, str]:
     """Why each paused queue is paused, and by whom."""
-    return {each.name: readable(f"paused: {_reason(each)}") for each in pauses if each.scope == "queue"}
+    return {each.name: cell(f"paused: {_reason(each)}") for each in pauses if each.scope == "queue"}
 
 
 def _reason(pause: Pause) -> str:
@@ -112,7 +114,7 @@ def _queues(depths: list[QueueDepth], paused: dict[str, str]) -> Table:
     for depth in depths:
         running = f"{'~' if depth.running_is_estimate else ''}{depth.running:,}"
         made.add_row(
-            readable(depth.queue),
+            printable(depth.queue),
             f"{depth.waiting:,}",
             f"{depth.due:,}",
             f"{depth.deferred:,}",
@@ -128,7 +130,7 @@ def _queues(depths: list[QueueDepth], paused: dict[str, str]) -> Table:
 def _queue_lines(depths: list[QueueDepth], paused: dict[str, str]) -> Text:
     told = Text()
     for depth in depths:
-        told.append(f"{readable(depth.queue)}\n", style="bold")
+        told.append(f"{printable(depth.queue)}\n", style="bold")
         oldest = "" if depth.oldest_due_s is None else f", the oldest for {span(depth.oldest_due_s)}"
         told.append(f"  waiting {depth.waiting:,}: due {depth.due:,}{oldest}; deferred {depth.deferred:,}\n")
         told.append(f"  running {depth.running:,}  parked {_number(depth.parked)}  dead {_number(depth.dead)}\n")
@@ -142,7 +144,7 @@ def _rest(found: Stats) -> Table:
     made = Table.grid(padding=(0, 2))
     for pause in found.pauses:
         if pause.scope == "kind":
-            made.add_row("paused kind", Text(readable(f"{pause.name}: {_reason(pause)}"), style="yellow"))
+            made.add_row("paused kind", Text(cell(f"{pause.name}: {_reason(pause)}"), style="yellow"))
     if shelved := sum(depth.shelved for depth in found.queues):
         set_aside = f"{count(shelved, 'job')} of a paused kind set aside, counted as deferred"
         made.add_row("", Text(set_aside, style="yellow"))
@@ -170,7 +172,9 @@ def _number(known: int | None) -> str:
 
 
 def _counted(numbers: dict[str, int]) -> str:
-    return "   ".join(f"{readable(name)} {number:,}" for name, number in sorted(numbers.items())) or "nothing committed"
+    return (
+        "   ".join(f"{printable(name)} {number:,}" for name, number in sorted(numbers.items())) or "nothing committed"
+    )
 
 
 def _dead(number: int) -> Text:

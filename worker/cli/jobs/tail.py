@@ -12,10 +12,13 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json, Since, moment_of
-from worker.cli.jobs.output import COLOURS, console, emit_line, note_absent, readable
+from worker.cli.jobs.output import COLOURS, cell, emit_line, note_absent
+from worker.cli.terminal import console
 from worker.inspection.endings import Endings, EndingTold
 from worker.inspection.sources import Sources
 from worker.inspection.words import span
+from worker.printable import printable
+from worker.streams import reader_is_gone
 
 Every = Annotated[float, typer.Option(min=0.1, max=60.0, help="Seconds between two looks.")]
 Looks = Annotated[int, typer.Option(min=0, help="End after so many looks; 0 is never.")]
@@ -43,7 +46,7 @@ async def _follow(sources: Sources, since: datetime | None, every_s: float, look
             if told_away:
                 note_absent(None, sources.postgresql_problem)
         done += 1
-        if done == looks:
+        if done == looks or reader_is_gone():
             return
         await asyncio.sleep(every_s)
 
@@ -56,10 +59,10 @@ async def _now(sources: Sources) -> datetime:
 
 def _line(ending: EndingTold) -> Text:
     line = Text(f"{ending.at:%H:%M:%S.%f}"[:12] + "  ")
-    line.append(f"{ending.outcome:<16}", style=COLOURS.get(ending.outcome, ""))
-    line.append(readable(ending.job_id))
+    line.append(f"{cell(ending.outcome):<16}", style=COLOURS.get(ending.outcome, ""))
+    line.append(printable(ending.job_id))
     if ending.took_s is not None:
         line.append(f"  {span(ending.took_s)}", style="dim")
     if ending.reason is not None:
-        line.append(f"  {readable(ending.reason)}", style="yellow")
+        line.append(f"  {cell(ending.reason)}", style="yellow")
     return line

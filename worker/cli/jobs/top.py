@@ -14,10 +14,12 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import console, emit_line
+from worker.cli.jobs.output import emit_line
 from worker.cli.jobs.stats import page
+from worker.cli.terminal import console
 from worker.inspection.sources import RedisAway, Sources
 from worker.inspection.stats import Stats, read_stats
+from worker.streams import reader_is_gone
 
 Every = Annotated[float, typer.Option(min=0.2, max=3600.0, help="Seconds between two looks.")]
 Frames = Annotated[int, typer.Option(min=0, help="End after so many looks; 0 is never.")]
@@ -44,7 +46,7 @@ async def _watch(sources: Sources, every_s: float, frames: int, *, json: bool) -
             else:
                 screen.print(_frame(found, screen.width), "")
             shown += 1
-            if shown == frames:
+            if shown == frames or reader_is_gone():
                 return
             await asyncio.sleep(every_s)
 

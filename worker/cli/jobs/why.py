@@ -9,11 +9,13 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import console, emit, end, readable
+from worker.cli.jobs.output import emit, end
+from worker.cli.terminal import console
 from worker.inspection.job import read_job
 from worker.inspection.sources import Sources
 from worker.inspection.why import Why
 from worker.inspection.why import why as explain
+from worker.printable import printable
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
@@ -26,9 +28,9 @@ def why(job_id: JobId, json: Json = False) -> None:
     else:
         screen = console(120)
         # Left to the terminal to wrap: a command that was broken into lines cannot be copied.
-        screen.print(Text(readable(answer.sentence), style="bold"), soft_wrap=True)
+        screen.print(Text(printable(answer.sentence), style="bold"), soft_wrap=True)
         if answer.command is not None:
-            screen.print(Text(f"  → python -m worker {readable(answer.command)}", style="cyan"), soft_wrap=True)
+            screen.print(Text(f"  → python -m worker {printable(answer.command)}", style="cyan"), soft_wrap=True)
     end(redis, postgresql, nothing=answer.code == "unknown")
 
 

@@ -10,10 +10,12 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_AWAY, EXIT_NOTHING, ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import console, emit, readable, table
+from worker.cli.jobs.output import cell, emit, table
+from worker.cli.terminal import console, echo
 from worker.inspection.fleet import Fleet, WorkerRecord, read_fleet
 from worker.inspection.sources import Sources
 from worker.inspection.words import span
+from worker.printable import printable
 
 WIDE: Final = 120
 SHOWN: Final = 20
@@ -30,8 +32,8 @@ def workers(json: Json = False) -> None:
     else:
         _show(fleet)
     if fleet.redis is not None:
-        typer.echo(f"jobs: {fleet.redis}, so no beat reaches it: which workers live cannot be known", err=True)
-        typer.echo("  → python -m worker check", err=True)
+        echo(f"jobs: {fleet.redis}, so no beat reaches it: which workers live cannot be known", err=True)
+        echo("  → python -m worker check", err=True)
         raise typer.Exit(EXIT_AWAY)
     if not fleet.alive:
         raise typer.Exit(EXIT_NOTHING)
@@ -49,20 +51,20 @@ def _show(fleet: Fleet) -> None:
     elif fleet.workers:
         screen.print(_table(fleet.workers))
     if not fleet.workers:
-        typer.echo("no worker has a record")
+        echo("no worker has a record")
     if fleet.gone:
-        named = ", ".join(map(readable, fleet.gone[:SHOWN]))
+        named = ", ".join(map(printable, fleet.gone[:SHOWN]))
         more = f" and {len(fleet.gone) - SHOWN} more" if len(fleet.gone) > SHOWN else ""
-        typer.echo(f"heard of within the hour, and gone without a word: {named}{more}")
+        echo(f"heard of within the hour, and gone without a word: {named}{more}")
 
 
 def _lines(worker: WorkerRecord) -> Text:
     told = (
-        f"\n  pid {worker.pid}, version {worker.version}, last beat {span(worker.beat_age_s)} ago, "
+        f"\n  pid {worker.pid}, version {cell(worker.version)}, last beat {span(worker.beat_age_s)} ago, "
         f"{_running(worker)} running, {worker.complete:,} done, {worker.failed:,} failed, "
         f"last progress {_progress(worker)}"
     )
-    return Text.assemble((readable(worker.id), "bold"), "  ", _state(worker), told)
+    return Text.assemble((printable(worker.id), "bold"), "  ", _state(worker), told)
 
 
 def _table(workers: list[WorkerRecord]) -> Table:
@@ -70,9 +72,9 @@ def _table(workers: list[WorkerRecord]) -> Table:
     made = table(*names, numbers=("pid", "running", "done", "failed"))
     for worker in workers:
         made.add_row(
-            readable(worker.id),
+            printable(worker.id),
             str(worker.pid),
-            worker.version,
+            cell(worker.version),
             f"{span(worker.beat_age_s)} ago",
             _running(worker),
             f"{worker.complete:,}",
@@ -103,4 +105,4 @@ def _state(worker: WorkerRecord) -> Text:
         return Text("silent", style="red")
     if worker.ready:
         return Text("ready", style="green")
-    return Text("; ".join(map(readable, worker.excuses)), style="yellow")
+    return Text("; ".join(map(cell, worker.excuses)), style="yellow")
