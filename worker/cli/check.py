@@ -16,7 +16,7 @@ from worker.cli.terminal import console, echo
 from worker.inspection.checks import Finding, Verdict
 from worker.inspection.checks.blocking import check_blocking
 from worker.inspection.checks.finding import error
-from worker.inspection.checks.fit import check_clocks, check_payloads, check_settings, check_workers
+from worker.inspection.checks.fit import check_clocks, check_payloads, check_readable, check_settings, check_workers
 from worker.inspection.checks.loss import check_loss
 from worker.inspection.checks.postgres import check_postgresql
 from worker.inspection.checks.redis import check_redis
@@ -57,6 +57,7 @@ async def _findings(*, compat: bool, sample: int) -> list[Finding]:
             findings += await check_loss(sources)
         if compat:
             findings += await check_payloads(sources, sample)
+        findings += check_readable(sources)
     return findings
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import Unreadable, integer
 from worker.engine.log import Log
 from worker.engine.scripts import run_script
 from worker.engine.verdicts import AttemptError, error_list
@@ -38,7 +39,10 @@ class Replayed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Be one dead job. `body` is as its producer wrote it, None if it had expired; times are unix ms."""
+    """Be one dead job. `body` is as its producer wrote it, None if it had expired; times are unix ms.
+
+    `unreadable` names the fields that hold what they should not, which stand here as 0 or None; "" is the whole letter.
+    """
 
     job_id: str
     function: str
@@ -51,6 +55,7 @@ class DeadLetter:
     died_ms: int
     worker: str
     body: bytes | None
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,9 @@ class DeadLetters:
     async def counts(self) -> dict[str, int]:
         """Return how many were ever ``buried``, ``evicted`` to make room, ``replayed`` and ``dropped``."""
         known = dict.fromkeys(("buried", "evicted", "replayed", "dropped"), 0)
-        return known | {name.decode(): int(n) for name, n in (await self._redis.hgetall(keys.DEAD_COUNTS)).items()}
+        _, found = await self._redis.hscan(keys.DEAD_COUNTS, 0, count=_PAGE)
+        numbers = {name.decode("utf-8", "backslashreplace"): integer(raw) for name, raw in found.items()}
+        return known | {name: number for name, number in numbers.items() if isinstance(number, int)}
 
     async def find(self, matching: Matching | None = None) -> AsyncIterator[DeadLetter]:
         """Yield the letters that match, newest first, by pages; those that come or go meanwhile may be missed."""
@@ -152,33 +159,54 @@ class DeadLetters:
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in ids:
                 pipe.hgetall(keys.DEAD_LETTER_PREFIX.encode() + key)
-            fields = await pipe.execute()
+            fields = await pipe.execute(raise_on_error=False)
+        for form in fields:
+            if isinstance(form, Exception) and not str(form).startswith("WRONGTYPE"):
+                raise form
         return [_letter(key, form) for key, form in zip(ids, fields, strict=True) if form]
 
 
-def _letter(key: bytes, form: dict[bytes, bytes]) -> DeadLetter:
+def _letter(key: bytes, form: dict[bytes, bytes] | Exception) -> DeadLetter:
+    if isinstance(form, Exception):
+        reason = "unreadable: the letter's key holds another type"
+        return DeadLetter(_text(key), "<unknown>", "", reason, (), 0, 0, None, 0, "", None, ("",))
+    unreadable = []
+
     def text(name: str) -> str:
         return form.get(name.encode(), b"").decode("utf-8", "backslashreplace")
 
+    def number(name: str) -> int | None:
+        found = integer(raw) if (raw := form.get(name.encode())) else None
+        if isinstance(found, Unreadable):
+            unreadable.append(name)
+            return None
+        return found
+
+    tries, crashes, enqueued_ms, died_ms = map(number, ("tries", "crashes", "enqueued_ms", "died_ms"))
     return DeadLetter(
-        key.decode("utf-8", "surrogateescape"),
+        _text(key),
         text("function"),
         text("queue"),
         text("reason"),
         _attempts(form.get(b"errors", b"[]")),
-        int(text("tries") or 0),
-        int(text("crashes") or 0),
-        int(text("enqueued_ms")) if text("enqueued_ms") else None,
-        int(text("died_ms")),
+        tries or 0,
+        crashes or 0,
+        enqueued_ms,
+        died_ms or 0,
         text("worker"),
         form.get(b"body"),
+        tuple(unreadable),
     )
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogateescape")
 
 
 def _attempts(told: bytes) -> tuple[AttemptError, ...]:
     try:
         return tuple(msgspec.json.decode(told, type=list[AttemptError]))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         # Somebody else wrote to the job's list of errors. The letter is worth more than the list.
         return (AttemptError.of(error),)
 

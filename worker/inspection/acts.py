@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import msgspec
+from redis.exceptions import ResponseError
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,6 +23,8 @@ from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.persistence.job_tables import operator_acts
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import Unreadable
+from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, ailment, reason_of
 from worker.inspection.ids import stored
 from worker.inspection.sources import RedisAway, Sources, moment
 
@@ -55,10 +58,15 @@ async def record(sources: Sources, acts: Sequence[Act]) -> None:
     """Tell of acts, to Redis or, if that is away, to PostgreSQL itself. Raises RedisAway if both are."""
     if acts:
         try:
-            await sources.answer(sources.redis.rpush(*told(acts)[1:]))
+            kept = await sources.asked(sources.redis.rpush(*told(acts)[1:]))
         except RedisAway:
             if not await _store(sources.engine, acts):
                 raise
+            return
+        if isinstance(kept, Unreadable):
+            sources.gaps.add(keys.ACTS, kept.why)
+            if not await _store(sources.engine, acts):
+                raise RedisAway(f"{keys.ACTS} in Redis {kept.why}, and PostgreSQL is away: nothing can be noted")
             return
     await settle(sources)
 
@@ -68,6 +76,10 @@ async def settle(sources: Sources) -> None:
     if sources.postgresql_problem is None:
         try:
             await move_acts(sources.engine, sources.redis)
+        except ResponseError as error:  # they stay where they are
+            sources.gaps.add(keys.ACTS, "holds another type" if "WRONGTYPE" in str(error) else reason_of(error))
+        except REDIS_FAILURES as error:
+            sources.redis_problem = ailment(error, address_of(sources.redis))
         except (Unavailable, SQLAlchemyError) as error:
             sources.postgresql_problem = str(error) if isinstance(error, Unavailable) else type(error).__name__
 
@@ -99,7 +111,8 @@ async def read_acts(sources: Sources, *, job_id: str | None = None, limit: int =
         for row in rows
     }
     if sources.redis_problem is None:
-        waiting = await sources.answer(sources.redis.lrange(keys.ACTS, -PAGE, -1))
+        page = await sources.asked(sources.redis.lrange(keys.ACTS, -PAGE, -1))
+        waiting: list[bytes] = sources.gaps.value(keys.ACTS, page, [])
         for act in map(_act_in, waiting):
             if job_id in (None, act.job_id):
                 found.setdefault(act.id, act)

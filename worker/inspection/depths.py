@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import text
 from worker.inspection.fleet import Fleet
 from worker.inspection.leases import Lease
 from worker.inspection.records import StoredCounts
+from worker.inspection.shelves import MOST_SHELVES, shelves_in
 from worker.inspection.sources import Sources
 
 WINDOW: Final = 10_000
@@ -28,22 +30,23 @@ class QueueDepth:
     Jobs of a paused kind, once a claim has come upon them and put them on its shelf, count as deferred: `shelved` of
     them. `oldest_due_s` is for how long the first due job has been due. `dead` counts the letters of both servers.
     `running_silent` of the running jobs have the lease of a worker that does not beat. `running_is_estimate` says that
-    `running` was taken from the live workers' records.
+    `running` was taken from the live workers' records. What Redis would tell is None where the queue's key cannot be
+    read.
     """
 
     queue: str
-    waiting: int
-    due: int
-    deferred: int
-    shelved: int
-    running: int
-    running_silent: int
-    parked: int | None
-    dead: int | None
-    oldest_due_s: float | None
-    next_due_s: float | None
-    running_is_estimate: bool
-    paused: str | None
+    waiting: int | None = None
+    due: int | None = None
+    deferred: int | None = None
+    shelved: int | None = None
+    running: int | None = None
+    running_silent: int | None = None
+    parked: int | None = None
+    dead: int | None = None
+    oldest_due_s: float | None = None
+    next_due_s: float | None = None
+    running_is_estimate: bool = False
+    paused: str | None = None
 
 
 async def queue_depths(
@@ -59,17 +62,26 @@ async def queue_depths(
             pipe.zrange(queue, 0, 0, withscores=True)
             pipe.zrangebyscore(queue, f"({now_ms}", lease_ends_ms, start=0, num=WINDOW, withscores=True)
             pipe.zrangebyscore(queue, f"({lease_ends_ms}", f"({keys.SHELVES_FROM_MS}", start=0, num=1, withscores=True)
-            pipe.zcount(queue, keys.SHELVES_FROM_MS, "(+inf")
-        answers = await sources.answer(pipe.execute())
+            pipe.hscan(keys.SHELVES_PREFIX + queue, 0, count=MOST_SHELVES)
+        answers = await sources.answers(pipe)
+    cards = [sources.gaps.value(queue, answers[6 * number], None) for number, queue in enumerate(queues)]
+    readable = [number for number, card in enumerate(cards) if card is not None]
     windows = [
-        [each for each, score in answers[6 * number + 3] if score != math.floor(score)] for number in range(len(queues))
+        [each for each, score in answers[6 * number + 3] if score != math.floor(score)] if number in readable else []
+        for number in range(len(queues))
     ]
     silent = await _silent(sources, fleet, windows)
+    shelved = await _shelved(sources, [(queues[number], answers[6 * number + 5]) for number in readable])
     letters = await _letters(sources)
     depths = []
     for number, queue in enumerate(queues):
-        card, due, first, window, later, shelved = answers[6 * number : 6 * number + 6]
         pause = fleet.pause_of("queue", queue)
+        parked = None if stored is None else stored.parked.get(queue, 0)
+        dead = None if stored is None else letters[queue] + stored.dead.get(queue, 0)
+        if number not in readable:
+            depths.append(QueueDepth(queue, parked=parked, dead=dead, paused=pause.reason if pause else None))
+            continue
+        card, due, first, window, later, _ = answers[6 * number : 6 * number + 6]
         running, ahead = _running(window)
         is_estimate = len(window) == WINDOW
         if is_estimate:
@@ -81,11 +93,11 @@ async def queue_depths(
                 waiting=card - running,
                 due=due,
                 deferred=card - due - running,
-                shelved=shelved,
+                shelved=shelved[queue],
                 running=running,
                 running_silent=0 if is_estimate else silent[number],
-                parked=None if stored is None else stored.parked.get(queue, 0),
-                dead=None if stored is None else letters[queue] + stored.dead.get(queue, 0),
+                parked=parked,
+                dead=dead,
                 oldest_due_s=_age_s(first, now_ms),
                 next_due_s=(min(ahead) - now_ms) / 1000 if ahead and math.isfinite(min(ahead)) else None,
                 running_is_estimate=is_estimate,
@@ -93,6 +105,21 @@ async def queue_depths(
             )
         )
     return depths
+
+
+async def _shelved(sources: Sources, found: Sequence[tuple[str, Any]]) -> Counter[str]:
+    """How many jobs of each queue are on shelves. Asks only while there are some."""
+    bands = [(queue, band) for queue, values in found for band in shelves_in(sources.gaps, queue, values)]
+    if not bands:
+        return Counter()
+    async with sources.redis.pipeline(transaction=False) as pipe:
+        for queue, (begin, end) in bands:
+            pipe.zcount(queue, begin, f"({end}")
+        numbers = await sources.answers(pipe)
+    counted = Counter[str]()
+    for (queue, _), number in zip(bands, numbers, strict=True):
+        counted[queue] += sources.gaps.value(queue, number, 0)
+    return counted
 
 
 def _running(window: list[tuple[bytes, float]]) -> tuple[int, list[float]]:
@@ -114,7 +141,7 @@ async def _silent(sources: Sources, fleet: Fleet, claimed: list[list[bytes]]) ->
     async with sources.redis.pipeline(transaction=False) as pipe:
         for job_ids in filter(None, claimed):
             pipe.mget([keys.IN_PROGRESS_PREFIX.encode() + job_id for job_id in job_ids])
-        answers = iter(await sources.answer(pipe.execute()))
+        answers = iter(await sources.answers(pipe))
     return [sum(_is_held_by(missed, lease) for lease in next(answers)) if each else 0 for each in claimed]
 
 
@@ -124,15 +151,19 @@ def _is_held_by(workers: set[str], lease: bytes | None) -> bool:
 
 async def _letters(sources: Sources) -> Counter[str]:
     """Letters that nobody has moved to PostgreSQL yet, by queue; beyond `LETTERS` they count for the newest's queue."""
-    newest = await sources.answer(sources.redis.zrevrange(keys.DEAD_LETTERS, 0, LETTERS - 1))
+    page = await sources.asked(sources.redis.zrevrange(keys.DEAD_LETTERS, 0, LETTERS - 1))
+    newest: list[bytes] = sources.gaps.value(keys.DEAD_LETTERS, page, [])
     if not newest:
         return Counter()
     async with sources.redis.pipeline(transaction=False) as pipe:
         for job_id in newest:
             pipe.hget(keys.DEAD_LETTER_PREFIX.encode() + job_id, "queue")
         pipe.zcard(keys.DEAD_LETTERS)
-        *queues, number = await sources.answer(pipe.execute())
-    names: list[Any] = [name.decode("utf-8", "replace") for name in queues if name is not None]
+        *queues, number = await sources.answers(pipe)
+    names = []
+    for job_id, queue in zip(newest, queues, strict=True):
+        if queue is not None:
+            names.append(sources.gaps.value(keys.DEAD_LETTER_PREFIX.encode() + job_id, text(queue), ""))
     counted = Counter[str](names)
     if names and number > LETTERS:
         counted[names[0]] += number - LETTERS

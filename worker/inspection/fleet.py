@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import LONGEST_JSON, MOST_INTEGER, Gap, Unreadable, document
 from noteflow.infrastructure.queue.unavailable import address_of
 from worker.inspection.pauses import Pause, read_pauses
 from worker.inspection.sources import Sources, moment
 
 MOST_WORKERS: Final = 1_000
+MOST_PAUSES: Final = 1_000
+_CLOCKS_APART_MS: Final = 86_400_000
 _LEASE_S, _BEAT_S = 10.0, 10.0
 """The engine's defaults, for records that do not say."""
 
@@ -60,7 +65,8 @@ class Fleet:
 
     `forgotten` counts those that had one within the hour and did not say goodbye; `gone` are their ids, and
     the last beat of the last of them is `gone_s` ago. `redis` says that Redis follows another server and takes no
-    writes, so no beat either: who lives cannot be known there.
+    writes, so no beat either: who lives cannot be known there. `unreadable` are the places that hold
+    what cannot be read, such as a worker's record.
     """
 
     workers: list[WorkerRecord]
@@ -69,6 +75,7 @@ class Fleet:
     gone_s: float | None
     pauses: list[Pause]
     redis: str | None = None
+    unreadable: list[Gap] = field(default_factory=list)
 
     @property
     def alive(self) -> list[WorkerRecord]:
@@ -96,29 +103,43 @@ class Fleet:
 
 
 async def read_fleet(sources: Sources, now_ms: int) -> Fleet:
-    """The fleet as it is. Two round trips, whatever the number of jobs."""
+    """The fleet as it is. Two round trips, whatever the number of jobs. What cannot be read is in `sources.gaps`."""
+    gaps = sources.gaps
     async with sources.redis.pipeline(transaction=False) as pipe:
         pipe.zrevrange(keys.WORKERS, 0, MOST_WORKERS - 1, withscores=True)
-        pipe.hgetall(keys.PAUSED)
+        pipe.hscan(keys.PAUSED, 0, count=MOST_PAUSES)
         pipe.info("replication")
-        known, paused, replication = await sources.answer(pipe.execute(raise_on_error=False))
-    for answer in (known, paused):
-        if isinstance(answer, Exception):
-            await sources.answer(_raised(answer))
-    records: list[bytes | None] = []
-    if known:
-        records = await sources.answer(sources.redis.mget([keys.WORKER_PREFIX.encode() + name for name, _ in known]))
-    told_of = zip(records, known, strict=True)
-    found = [_readable(record, beat_ms, now_ms) for record, (_, beat_ms) in told_of if record is not None]
-    workers = [worker for worker in found if worker is not None]
-    lost = [told for record, told in zip(records, known, strict=True) if record is None]
+        known, paused, replication = await sources.answers(pipe)
+    beats: list[tuple[bytes, float]] = []
+    for name, beat_ms in gaps.value(keys.WORKERS, known, []):
+        if -math.inf < beat_ms <= now_ms + _CLOCKS_APART_MS:
+            beats.append((name, beat_ms))
+        else:
+            gaps.add(keys.WORKER_PREFIX.encode() + name, "its last beat is no time")
+    records = await _records(sources, [name for name, _ in beats])
+    workers, lost = [], []
+    for (name, beat_ms), raw in zip(beats, records, strict=True):
+        form = raw if raw is None or isinstance(raw, Unreadable) else document(raw, _Form)
+        if form is None:
+            lost.append((name, beat_ms))
+        elif isinstance(form, Unreadable) or form.id.encode() != name:
+            why = form.why if isinstance(form, Unreadable) else "the record of another worker"
+            gaps.add(keys.WORKER_PREFIX.encode() + name, why)
+        else:
+            workers.append(_worker(form, beat_ms, now_ms))
     gone_s = max(0.0, (now_ms - lost[0][1]) / 1000) if lost else None
-    gone = [name.decode("utf-8", "replace") for name, _ in lost]
-    return Fleet(workers, len(gone), gone, gone_s, read_pauses(paused), _read_only(sources, replication))
+    gone = [name.decode("utf-8", "surrogateescape") for name, _ in lost]
+    pauses = read_pauses(gaps.page(keys.PAUSED, paused))
+    return Fleet(workers, len(gone), gone, gone_s, pauses, _read_only(sources, replication), gaps.found)
 
 
-async def _raised(error: Exception) -> None:
-    raise error
+async def _records(sources: Sources, names: Sequence[bytes]) -> list[Any]:
+    if not names:
+        return []
+    async with sources.redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.getrange(keys.WORKER_PREFIX.encode() + name, 0, LONGEST_JSON)
+        return [raw if raw != b"" else None for raw in await sources.answers(pipe)]
 
 
 def _read_only(sources: Sources, replication: Any) -> str | None:
@@ -128,38 +149,61 @@ def _read_only(sources: Sources, replication: Any) -> str | None:
     return f"Redis at {address_of(sources.redis)} is a read-only replica"
 
 
-def _readable(record: bytes, beat_ms: float, now_ms: int) -> WorkerRecord | None:
-    try:
-        return _worker(msgspec.json.decode(record), beat_ms, now_ms)
-    except Exception:  # of another version, or forged: it costs nothing but itself
-        return None
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_INTEGER)]
+_UnixSeconds = Annotated[float, msgspec.Meta(ge=-MOST_INTEGER, le=MOST_INTEGER)]
+_Duration = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
-def _worker(record: dict[str, Any], beat_ms: float, now_ms: int) -> WorkerRecord:
+class _Form(msgspec.Struct):
+    """A worker's record as it writes it; the last of its fields came later."""
+
+    id: str
+    host: str
+    pid: _Count
+    version: str
+    started: _UnixSeconds
+    queues: list[str]
+    functions: list[str]
+    max_jobs: _Count
+    running: list[str]
+    running_count: _Count
+    complete: _Count
+    failed: _Count
+    retried: _Count
+    last_progress: _UnixSeconds | None
+    last_error: str | None
+    ready: bool
+    excuses: list[str]
+    running_since: _UnixSeconds | None = None
+    beat_s: _Duration = _BEAT_S
+    lease_s: _Duration = _LEASE_S
+
+
+def _worker(form: _Form, beat_ms: float, now_ms: int) -> WorkerRecord:
     beat_age_s = max(0.0, (now_ms - beat_ms) / 1000)
     return WorkerRecord(
-        id=record["id"],
-        host=record["host"],
-        pid=record["pid"],
-        version=record["version"],
-        started_at=_from_seconds(record["started"]),
+        id=form.id,
+        host=form.host,
+        pid=form.pid,
+        version=form.version,
+        started_at=_from_seconds(form.started),
         last_beat_at=moment(beat_ms),
         beat_age_s=beat_age_s,
-        silent=beat_age_s > 1.5 * record.get("beat_s", _BEAT_S),
-        queues=record["queues"],
-        functions=record["functions"],
-        max_jobs=record["max_jobs"],
-        running=record["running_count"],
-        running_jobs=record["running"],
-        running_since=_from_seconds(record.get("running_since")),
-        complete=record["complete"],
-        failed=record["failed"],
-        retried=record["retried"],
-        last_progress_at=_from_seconds(record["last_progress"]),
-        last_error=record["last_error"],
-        ready=record["ready"],
-        excuses=record["excuses"],
-        lease_s=record.get("lease_s", _LEASE_S),
+        silent=beat_age_s > 1.5 * form.beat_s,
+        queues=form.queues,
+        functions=form.functions,
+        max_jobs=form.max_jobs,
+        running=form.running_count,
+        running_jobs=form.running,
+        running_since=_from_seconds(form.running_since),
+        complete=form.complete,
+        failed=form.failed,
+        retried=form.retried,
+        last_progress_at=_from_seconds(form.last_progress),
+        last_error=form.last_error,
+        ready=form.ready,
+        excuses=form.excuses,
+        lease_s=form.lease_s,
     )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from noteflow.infrastructure.queue.decoding import Gap
 from worker.inspection.acts import Act, read_acts
 from worker.inspection.fleet import Fleet
 from worker.inspection.footprint import Footprint, read_footprint
 from worker.inspection.ids import unescaped
 from worker.inspection.letters import AttemptTold, Letter, attempts_told, letters_of
 from worker.inspection.loss import read_mark
-from worker.inspection.masking import masked_name
+from worker.inspection.masking import masked_name, revealed
 from worker.inspection.payloads import Envelope, meeting_of, read_envelope
 from worker.inspection.sources import RedisAway, Sources
 
@@ -61,6 +62,7 @@ class JobFacts:
     """One job. `footprint` is None while Redis is away; what only PostgreSQL knows is empty while that is away.
 
     `redis_lost_at` is when, within the hour, it was noticed that Redis may have lost its data: of a job nobody knows.
+    `unreadable` are the places that hold what cannot be read.
     """
 
     job_id: str
@@ -73,6 +75,7 @@ class JobFacts:
     redis_lost_at: datetime | None
     redis: str | None
     postgresql: str | None
+    unreadable: list[Gap] = field(default_factory=list)
 
     @property
     def is_known(self) -> bool:
@@ -92,10 +95,19 @@ async def read_job(sources: Sources, job_id: str, *, reveal: bool = False) -> tu
     An id may be given as it is shown, with what is not printable escaped.
     """
     facts, fleet = await _read(sources, job_id, reveal)
-    if not facts.is_known and (plain := unescaped(job_id)) != job_id:
+    if not facts.is_known and (plain := unescaped(job_id)) != job_id and _is_an_id(plain):
         meant, fleet = await _read(sources, plain, reveal)
         return (meant if meant.is_known else facts), fleet
     return facts, fleet
+
+
+def _is_an_id(text: str) -> bool:
+    """Whether a server can be asked for it: half a surrogate pair that stands for no byte is in no key."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def _read(sources: Sources, job_id: str, reveal: bool) -> tuple[JobFacts, Fleet | None]:
@@ -119,10 +131,12 @@ async def _read(sources: Sources, job_id: str, reveal: bool) -> tuple[JobFacts, 
         redis_lost_at=None,
         redis=sources.redis_problem,
         postgresql=sources.postgresql_problem,
+        unreadable=sources.gaps.found,
     )
     if facts.is_known or footprint is None:
         return facts, fleet
-    return replace(facts, redis_lost_at=(await read_mark(sources)).noticed_at), fleet
+    lost_at = (await read_mark(sources)).noticed_at
+    return replace(facts, redis_lost_at=lost_at, unreadable=sources.gaps.found), fleet
 
 
 async def _ledger(sources: Sources, job_id: str) -> list[LedgerRow]:
@@ -132,16 +146,21 @@ async def _ledger(sources: Sources, job_id: str) -> list[LedgerRow]:
         rows = list(await sources.rows(_LEDGER_OF_MEETING, meeting_id=meeting, start=f"{job_id}@") or ())
     return [
         LedgerRow(
-            row.job_id, row.kind, row.meeting_id, row.outcome, row.detail, row.attempts, row.worker, row.digest,
-            row.enqueued_at, row.committed_at, _errors(row),
+            row.job_id, row.kind, row.meeting_id, row.outcome, _detail(row.detail), row.attempts, row.worker,
+            row.digest, row.enqueued_at, row.committed_at, _errors(row),
         )
         for row in rows
     ]  # fmt: skip
 
 
+def _detail(told: Any) -> dict[str, Any]:
+    """What the ledger tells of the effect; it was written by us, and may have been by a person since."""
+    return revealed(told) if isinstance(told, dict) else {}
+
+
 def _errors(row: Any) -> list[AttemptTold]:
     # They were masked when they were written. A database that waits for its migration has no such column yet.
-    return attempts_told(getattr(row, "errors", None) or [], reveal=True)
+    return attempts_told(getattr(row, "errors", None), reveal=True)
 
 
 async def _outbox(sources: Sources, job_id: str) -> tuple[OutboxRow | None, bytes | None]:

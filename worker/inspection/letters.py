@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
 
+from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import MOST_INTEGER, Unreadable, document
 from worker.engine.dead_letters import DeadLetter, DeadLetters, Matching
 from worker.inspection.choice import Choice, condition
 from worker.inspection.masking import masked_message, masked_name, masked_reason
 from worker.inspection.payloads import HEAD_BYTES, Head, read_head
 from worker.inspection.sources import RedisAway, Sources, moment
+
+MOST_ERRORS: Final = 50
+"""Attempts of a job that are read; the engine keeps fewer of one that lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ async def letters_of(sources: Sources, job_id: str, *, reveal: bool = False) -> 
     found: list[Letter] = []
     try:
         waiting = await sources.answer(DeadLetters(sources.redis).show(job_id))
-        found += [_waiting(waiting, reveal)] if waiting else []
+        found += [_waiting(sources, waiting, reveal)] if waiting else []
     except RedisAway:
         pass
     died = {letter.died_at for letter in found}
@@ -91,16 +96,22 @@ async def letters_of(sources: Sources, job_id: str, *, reveal: bool = False) -> 
 async def _in_redis(sources: Sources, choice: Choice, reveal: bool) -> AsyncIterator[Letter]:
     since_ms = None if choice.since is None else int(choice.since.timestamp() * 1000)
     pages = DeadLetters(sources.redis).find(Matching(function=choice.kind, error=choice.error, since_ms=since_ms))
-    while (letter := await sources.answer(anext(pages, None))) is not None:
+    while True:
+        letter = await sources.asked(anext(pages, None))
+        if letter is None or isinstance(letter, Unreadable):
+            sources.gaps.value(keys.DEAD_LETTERS, letter, None)
+            return
         if choice.meeting_id in (None, _head(letter).meeting_id):
-            yield _waiting(letter, reveal)
+            yield _waiting(sources, letter, reveal)
 
 
 def _head(letter: DeadLetter) -> Head:
     return read_head((letter.body or b"")[:HEAD_BYTES])
 
 
-def _waiting(letter: DeadLetter, reveal: bool) -> Letter:
+def _waiting(sources: Sources, letter: DeadLetter, reveal: bool) -> Letter:
+    for name in letter.unreadable:
+        sources.gaps.add(f"{keys.dead_letter(letter.job_id)} {name}".rstrip(), "not what it should be")
     return Letter(
         id=None,
         job_id=letter.job_id,
@@ -114,7 +125,7 @@ def _waiting(letter: DeadLetter, reveal: bool) -> Letter:
         crashes=letter.crashes,
         worker=letter.worker,
         enqueued_at=moment(letter.enqueued_ms),
-        died_at=moment(letter.died_ms),
+        died_at=moment(letter.died_ms) if letter.died_ms else None,
         acted_at=None,
         size_bytes=None if letter.body is None else len(letter.body),
         body=letter.body,
@@ -122,7 +133,6 @@ def _waiting(letter: DeadLetter, reveal: bool) -> Letter:
 
 
 def _stored(row: Any, reveal: bool) -> Letter:
-    told = row.errors if isinstance(row.errors, list) else msgspec.json.decode(row.errors)
     return Letter(
         id=row.id,
         job_id=row.job_id,
@@ -131,7 +141,7 @@ def _stored(row: Any, reveal: bool) -> Letter:
         meeting_id=row.meeting_id,
         queue=row.queue,
         reason=row.reason if reveal else masked_reason(row.reason),
-        attempts=_placed(told, row.worker, reveal),
+        attempts=_placed(row.errors, row.worker, reveal),
         tries=row.tries,
         crashes=row.crashes,
         worker=row.worker,
@@ -143,29 +153,56 @@ def _stored(row: Any, reveal: bool) -> Letter:
     )
 
 
-def _placed(told: list[dict[str, Any]], worker: str, reveal: bool) -> list[AttemptTold]:
+def _placed(told: Any, worker: str, reveal: bool) -> list[AttemptTold]:
     """A letter's attempts; those of the last claim do not say their number and worker, which the letter knows."""
     return [
-        each if each.error.endswith(".Cancelled") else
+        each if each.error.endswith((".Cancelled", "unreadable")) else
         replace(each, attempt=each.attempt or number, worker=each.worker or worker or None)
         for number, each in enumerate(attempts_told(told, reveal=reveal), 1)
     ]  # fmt: skip
 
 
-def attempts_told(told: list[dict[str, Any]], *, reveal: bool = False) -> list[AttemptTold]:
-    """The attempts of a job as they may be shown."""
-    return [
-        AttemptTold(
-            error=str(each.get("error")),
-            message=str(each.get("message"))
-            if reveal
-            else masked_message(str(each.get("error")), str(each.get("message"))),
-            at=moment(each.get("at_ms")),
-            attempt=each.get("attempt"),
-            worker=each.get("worker"),
-        )
-        for each in told
-    ]
+class AttemptForm(msgspec.Struct):
+    """One attempt that failed, as it is written in JSON."""
+
+    error: str
+    message: str
+    at_ms: Annotated[float, msgspec.Meta(ge=0, le=MOST_INTEGER)] | None = None
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=MOST_INTEGER)] | None = None
+    worker: str | None = None
+
+
+def attempts_told(told: Any, *, reveal: bool = False) -> list[AttemptTold]:
+    """The attempts of a job as they may be shown, the latest `MOST_ERRORS`; what is none is told of as unreadable."""
+    if isinstance(told, str | bytes):
+        told = document(told, list[Any])
+    if not isinstance(told, list):
+        return [_unreadable(told.why if isinstance(told, Unreadable) else "not a list")] if told is not None else []
+    return [_attempt(each, reveal) for each in told[-MOST_ERRORS:]]
+
+
+def _attempt(told: Any, reveal: bool) -> AttemptTold:
+    form: AttemptForm | Unreadable
+    if isinstance(told, bytes):
+        form = document(told, AttemptForm)
+    else:
+        try:
+            form = msgspec.convert(told, AttemptForm)
+        except (msgspec.ValidationError, RecursionError):
+            form = Unreadable("not an attempt")
+    if isinstance(form, Unreadable):
+        return _unreadable(form.why)
+    return AttemptTold(
+        error=form.error,
+        message=form.message if reveal else masked_message(form.error, form.message),
+        at=None if form.at_ms is None else moment(form.at_ms),
+        attempt=form.attempt,
+        worker=form.worker,
+    )
+
+
+def _unreadable(why: str) -> AttemptTold:
+    return AttemptTold("unreadable", why, None, None, None)
 
 
 _TOLD = "(reason || ' ' || CAST(errors AS text))"

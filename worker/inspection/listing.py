@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from noteflow.infrastructure.queue.decoding import Gap
 from worker.inspection.choice import Choice, JobState
 from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.letters import find_letters
@@ -44,13 +45,17 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The jobs that were found. `stopped` says where looking ended before everything was seen, None if it did not."""
+    """The jobs that were found. `stopped` says where looking ended before everything was seen, None if it did not.
+
+    `unreadable` are the places that hold what cannot be read.
+    """
 
     rows: list[JobRow]
     looked_at: int
     stopped: str | None
     redis: str | None
     postgresql: str | None
+    unreadable: list[Gap] = field(default_factory=list)
 
 
 async def list_jobs(sources: Sources, choice: Choice, *, limit: int, look: int = LOOK) -> Listing:
@@ -69,7 +74,9 @@ async def list_jobs(sources: Sources, choice: Choice, *, limit: int, look: int =
         stopped = f"there are more: these are the first {limit} (--limit)"
     elif budget.spent:
         stopped = f"stopped looking after {budget.looked_at:,} waiting jobs (--look); there may be more"
-    return Listing(rows, budget.looked_at, stopped, sources.redis_problem, sources.postgresql_problem)
+    return Listing(
+        rows, budget.looked_at, stopped, sources.redis_problem, sources.postgresql_problem, sources.gaps.found
+    )
 
 
 async def _found(sources: Sources, choice: Choice, budget: Budget, limit: int) -> AsyncGenerator[JobRow]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import integer, moment_of_ms
 from worker.inspection.records import StoredCounts, read_counts
-from worker.inspection.sources import Sources, moment
+from worker.inspection.sources import Sources
 from worker.inspection.words import since
 
 
@@ -54,18 +54,19 @@ async def read_mark(sources: Sources) -> Mark:
     """One round trip. Raises RedisAway."""
     async with sources.redis.pipeline(transaction=False) as pipe:
         pipe.get(keys.OUTBOX_MARK)
-        pipe.hgetall(keys.OUTBOX_LOST)
+        pipe.hmget(keys.OUTBOX_LOST, "at", "jobs")
         pipe.info("server")
-        mark, lost, server = await sources.answer(pipe.execute(raise_on_error=False))
-    mark, lost = _sound(mark), _sound(lost) or {}
+        mark, lost, server = await sources.answers(pipe)
+    gaps, place = sources.gaps, keys.OUTBOX_LOST
+    mark = gaps.value(keys.OUTBOX_MARK, mark, b"")  # which is no server's
+    at_ms, jobs = gaps.value(place, lost, (None, None))
     # Where INFO is not permitted, relays write this too.
     run_id = server.get("run_id", "unknown") if isinstance(server, dict) else "unknown"
-    at_ms = lost.get(b"at")
     return Mark(
         is_there=mark is not None,
         is_right=mark == str(run_id).encode(),
-        noticed_at=moment(int(at_ms)) if at_ms else None,
-        jobs=int(lost.get(b"jobs", 0)),
+        noticed_at=None if at_ms is None else gaps.value(f"{place} at", moment_of_ms(at_ms), None),
+        jobs=0 if jobs is None else gaps.value(f"{place} jobs", integer(jobs), 0),
     )
 
 
@@ -77,7 +78,3 @@ def loss_in(mark: Mark, counts: StoredCounts | None) -> RedisLoss | None:
     if mark.is_there or carried:
         return RedisLoss(mark.is_there, None, carried, carried)
     return None
-
-
-def _sound(answer: Any) -> Any:
-    return None if isinstance(answer, Exception) else answer

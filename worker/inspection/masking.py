@@ -11,7 +11,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from noteflow.domain.value_objects import MeetingState
+from noteflow.infrastructure.queue.decoding import DEEPEST, Bounds, sound
 
+_TOO_MUCH = "‹unreadable: too much›"
+_LONGEST_KEY = 200
 _SHOWN = frozenset({"meeting_id", "state", "language", "_version"})
 _STATES = frozenset(MeetingState)
 # Our own errors name fields and places and never quote. Of the engine's, these do not either.
@@ -26,6 +29,7 @@ CANCELLED: Final = "worker.inspection.Cancelled"
 _OUR_REASONS = re.compile(
     r"(refused|premature|bug|conflict|unavailable): |cancelled by |max \d+ retries exceeded$"
     r"|\d+ workers died running it$|its body was missing or had expired$"
+    r"|unreadable: the letter's key holds another type$"
     r"|malformed, |the job's id is not UTF-8$|arq:job:.* is not a string$"
 )
 # What the codecs say of bytes that they cannot read, without those bytes; pickle's own sentences may quote them.
@@ -43,18 +47,50 @@ _UNKNOWN = re.compile(r"((?:no worker knows the )?function )(['\"])(.*)\2(| not 
 
 
 def masked(value: Any, *, name: str = "") -> Any:
-    """The value with every text in it replaced, but for ids and states."""
+    """The value with every text in it replaced, but for ids and states; as much of it as may be looked at."""
+    return _bounded(value, name, DEEPEST, Bounds(), reveal=False)
+
+
+def revealed(value: Any) -> Any:
+    """The value as it is, as much of it as may be looked at."""
+    return _bounded(value, "", DEEPEST, Bounds(), reveal=True)
+
+
+def _bounded(value: Any, name: str, deep: int, bounds: Bounds, *, reveal: bool) -> Any:
+    is_text = isinstance(value, str | bytes)
+    if deep < 0:
+        return "‹unreadable: nested too deep›"
+    if not bounds.admits(len(value) if is_text and reveal else 0):
+        return _TOO_MUCH
     match value:
         case Mapping():
-            return {str(key): masked(each, name=str(key)) for key, each in value.items()}
+            found: dict[str, Any] = {}
+            for key, each in value.items():
+                if bounds.is_spent:
+                    return {**found, "…": _TOO_MUCH}
+                known = _key(key)
+                found[known] = _bounded(each, known, deep - 1, bounds, reveal=reveal)
+            return found
         case list() | tuple() | set() | frozenset():
-            return [masked(each, name=name) for each in value]
-        case str() if not _may_be_shown(value, name):
+            listed: list[Any] = []
+            for each in value:
+                if bounds.is_spent:
+                    return [*listed, _TOO_MUCH]
+                listed.append(_bounded(each, name, deep - 1, bounds, reveal=reveal))
+            return listed
+        case str() if not reveal and not _may_be_shown(value, name):
             return f"‹{len(value)} characters›"
-        case bytes():
+        case bytes() if not reveal:
             return f"‹{len(value)} bytes›"
         case _:
-            return value
+            return value if is_text or sound(value) else f"‹unreadable: a {type(value).__name__}›"
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key[:_LONGEST_KEY]
+    is_plain = isinstance(key, int | float | bytes | UUID) and sound(key)
+    return str(key)[:_LONGEST_KEY] if is_plain or key is None else f"‹unreadable: a {type(key).__name__}›"
 
 
 def masked_message(error: str, message: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
 from noteflow.domain.value_objects import MeetingState
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import Gap
 from worker.inspection.choice import Choice, JobState
 from worker.inspection.listing import JobRow, list_jobs
 from worker.inspection.loss import RedisLoss, read_loss
@@ -18,6 +20,7 @@ from worker.inspection.queued import QUEUE_STATES
 from worker.inspection.sources import RedisAway, Sources
 
 MOST_JOBS: Final = 1_000
+MOST_MISSING: Final = 10_000
 _BATCH = re.compile(rb'"batch":(\d{1,10})')
 _TAIL_BYTES: Final = 200
 """Our producers write a batch's number at the end of the payload."""
@@ -56,7 +59,8 @@ class MeetingView:
     While it is away, what only it could tell is None too (`postgresql` then says why), and `history` is empty.
 
     `commit_lag_s` is how long the last segments took from enqueueing to commit; `behind_s` how far what is stored
-    lies behind the meeting's own clock, while it is being recorded; less than zero is ahead of it.
+    lies behind the meeting's own clock, while it is being recorded; less than zero is ahead of it. `unreadable` are the
+    places that hold what cannot be read.
     """
 
     meeting_id: UUID
@@ -80,6 +84,7 @@ class MeetingView:
     redis: str | None
     postgresql: str | None
     redis_lost: RedisLoss | None = None
+    unreadable: list[Gap] = field(default_factory=list)
 
 
 async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> MeetingView:
@@ -90,6 +95,7 @@ async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> Meet
     done = await sources.rows(_DONE, id=meeting_id)
     listing = await list_jobs(sources, Choice(meeting_id=meeting_id), limit=MOST_JOBS, look=look)
     history = await _history(sources, meeting_id)
+    lost = await _lost(sources, row.created_at if row else None, history)
     return MeetingView(
         meeting_id=meeting_id,
         state=row.state if row else None,
@@ -111,7 +117,8 @@ async def read_meeting(sources: Sources, meeting_id: UUID, *, look: int) -> Meet
         stopped=listing.stopped,
         redis=sources.redis_problem,
         postgresql=sources.postgresql_problem,
-        redis_lost=await _lost(sources, row.created_at if row else None, history),
+        redis_lost=lost,
+        unreadable=sources.gaps.found,
     )
 
 
@@ -144,14 +151,16 @@ async def _batches(sources: Sources, meeting_id: UUID, expected: int | None, job
     applied = [row.batch for row in stored if row.is_whole]
     waiting = await _queued_numbers(sources, jobs) | _numbers(row.tail for row in kept if row.state != "dead")
     dead = _numbers(row.tail for row in kept if row.state == "dead")
-    missing = set(range(1, (expected or 0) + 1)) - set(applied) - waiting - dead
+    known = {*applied, *waiting, *dead}
+    # A producer, or a person, may have said a number without end.
+    missing = list(islice((number for number in range(1, (expected or 0) + 1) if number not in known), MOST_MISSING))
     return Batches(
         expected=expected,
         applied=applied,
         incomplete=[row.batch for row in stored if not row.is_whole],
         waiting=sorted(waiting - set(applied)),
         dead=sorted(dead - set(applied)),
-        missing=sorted(missing),
+        missing=missing,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from noteflow.infrastructure.queue import keys
-from worker.inspection.fleet import Fleet
+from worker.inspection.fleet import MOST_PAUSES, Fleet
 from worker.inspection.job import JobFacts
 from worker.inspection.letters import Letter
 from worker.inspection.pauses import KIND, QUEUE, Pause, read_pauses
@@ -31,9 +32,13 @@ def pause_on_letter(pauses: Sequence[Pause], letter: Letter) -> Pause | None:
 async def pauses_now(sources: Sources) -> list[Pause]:
     """All pauses, none where Redis is away."""
     try:
-        return read_pauses(await sources.answer(sources.redis.hgetall(keys.PAUSED)))
+        return read_pauses(sources.gaps.page(keys.PAUSED, await sources.asked(_pauses(sources))))
     except RedisAway:
         return []
+
+
+async def _pauses(sources: Sources) -> Any:
+    return await sources.redis.hscan(keys.PAUSED, 0, count=MOST_PAUSES)
 
 
 def _first(pauses: Sequence[Pause], queue: str, kind: str | None) -> Pause | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
+from noteflow.infrastructure.queue.decoding import Unreadable, document, text
 from worker.inspection.sources import moment
 
 QUEUE, KIND = "queue", "kind"
@@ -43,13 +43,20 @@ def pause_value(reason: str, actor: str, now_ms: int) -> bytes:
 
 def read_pauses(found: Mapping[bytes, bytes]) -> list[Pause]:
     """The pauses in `arq:paused`, also those that were set by hand with plain text for a reason."""
-    return [_pause(field.decode("utf-8", "replace"), value) for field, value in sorted(found.items())]
+    return [_pause(field.decode("utf-8", "surrogateescape"), value) for field, value in sorted(found.items())]
 
 
 def _pause(field: str, value: bytes) -> Pause:
     scope = QUEUE if field.startswith(_FIELDS[QUEUE]) else KIND
     name = field.partition(":")[2]
-    with suppress(msgspec.DecodeError, KeyError, TypeError):
-        told = msgspec.json.decode(value)
-        return Pause(scope, name, told["reason"], told["actor"], moment(told["since_ms"]))
-    return Pause(scope, name, value.decode("utf-8", "replace"), None, None)
+    form = document(value, _Form)
+    if isinstance(form, Unreadable):
+        by_hand = text(value)
+        return Pause(scope, name, by_hand if isinstance(by_hand, str) else "", None, None)
+    return Pause(scope, name, form.reason, form.actor, moment(form.since_ms))
+
+
+class _Form(msgspec.Struct):
+    reason: str
+    actor: str
+    since_ms: int

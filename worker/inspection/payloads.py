@@ -13,8 +13,9 @@ from uuid import UUID
 from noteflow.domain.errors import Refused
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import codec_of, deserialize
+from noteflow.infrastructure.queue.payload import LONGEST_READ
 from noteflow.infrastructure.queue.wire import command_from
-from worker.inspection.masking import masked, masked_name, masked_unreadable
+from worker.inspection.masking import masked, masked_name, masked_unreadable, revealed
 from worker.inspection.sources import Sources, moment
 
 HEAD_BYTES = 512
@@ -55,7 +56,7 @@ async def heads(sources: Sources, job_ids: Sequence[bytes]) -> list[Head | None]
     async with sources.redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.getrange(_job_key(job_id), 0, HEAD_BYTES - 1)
-        found = await sources.answer(pipe.execute(raise_on_error=False))
+        found = await sources.answers(pipe)
     return [read_head(each) if isinstance(each, bytes) and each else None for each in found]
 
 
@@ -69,6 +70,8 @@ def read_head(start: bytes) -> Head:
 def read_envelope(body: bytes, *, reveal: bool = False) -> Envelope:
     """All of a payload; what cannot be read is said in `refusal`."""
     codec = None
+    if len(body) > LONGEST_READ:
+        return Envelope(None, len(body), None, [], {}, None, f"unreadable: longer than {LONGEST_READ:,} bytes")
     try:
         codec = codec_of(body).value
         message = deserialize(body)
@@ -82,7 +85,7 @@ def read_envelope(body: bytes, *, reveal: bool = False) -> Envelope:
         _function(function, reveal) if isinstance(function, str) else None,
         _shown(args if isinstance(args, list | tuple) else [], reveal),
         _shown(dict(kwargs) if isinstance(kwargs, dict) else {}, reveal),
-        moment(enqueued_ms) if isinstance(enqueued_ms, int | float) else None,
+        moment(enqueued_ms),
         refusal_of(message),
     )
 
@@ -93,6 +96,8 @@ def refusal_of(message: dict[str, Any]) -> str | None:
         command_from(message.get("f", ""), message.get("a", ()), message.get("k", {}))
     except Refused as error:
         return f"{type(error).__name__}: {error}"
+    except Exception as error:  # of values that only a pickle can hold: what they say may quote them
+        return f"unreadable: {type(error).__name__}"
     return None
 
 
@@ -105,7 +110,7 @@ def meeting_of(job_id: str) -> UUID | None:
 
 
 def _shown(value: Any, reveal: bool) -> Any:
-    return value if reveal else masked(value)
+    return revealed(value) if reveal else masked(value)
 
 
 def _function(name: str, reveal: bool) -> str:

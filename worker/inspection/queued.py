@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import Gap, Gaps, Unreadable, document, integer
 from worker.inspection.choice import Choice, JobState
 from worker.inspection.fleet import Fleet
 from worker.inspection.leases import Lease
+from worker.inspection.letters import MOST_ERRORS, AttemptForm
 from worker.inspection.masking import masked_message
 from worker.inspection.payloads import Head, heads
+from worker.inspection.shelves import MOST_SHELVES, is_shelved, shelves_in
 from worker.inspection.sources import Sources, moment
 
 PAGE: Final = 500
@@ -48,9 +49,8 @@ async def find_queued(
             budget.spent |= await sources.answer(sources.redis.zcount(queue, low, high)) > offset
             return
         asked = min(page_size, budget.left)
-        page = await sources.answer(
-            sources.redis.zrangebyscore(queue, low, high, start=offset, num=asked, withscores=True)
-        )
+        found = sources.redis.zrangebyscore(queue, low, high, start=offset, num=asked, withscores=True)
+        page: list[tuple[bytes, float]] = sources.gaps.value(queue, await sources.asked(found), [])
         budget.looked_at += len(page)
         offset += len(page)
         wanted = [
@@ -93,35 +93,47 @@ async def _rows(
             pipe.get(keys.IN_PROGRESS_PREFIX.encode() + job_id)
             pipe.get(keys.RETRY_PREFIX.encode() + job_id)
             pipe.strlen(keys.JOB_PREFIX.encode() + job_id)
-            pipe.lrange(keys.ERRORS_PREFIX.encode() + job_id, -1 if choice.error is None else 0, -1)
-        told = await sources.answer(pipe.execute(raise_on_error=False))
+            pipe.lrange(keys.ERRORS_PREFIX.encode() + job_id, -1 if choice.error is None else -MOST_ERRORS, -1)
+        pipe.hscan(keys.SHELVES_PREFIX + queue, 0, count=MOST_SHELVES)
+        *told, page_of_shelves = await sources.answers(pipe)
+    shelves = shelves_in(sources.gaps, queue, page_of_shelves)
     rows = []
     for place, ((job_id, score), head) in enumerate(admitted):
-        owner, tries, size, errors = (_sound(each) for each in told[4 * place : 4 * place + 4])
-        if choice.error is not None and not any(choice.error.encode() in each for each in errors or ()):
+        gaps, (owner, tries, size, errors) = Gaps(), told[4 * place : 4 * place + 4]
+        kept = _Kept(
+            owner=gaps.value(keys.IN_PROGRESS_PREFIX.encode() + job_id, owner, None),
+            tries=0 if tries is None else gaps.value(keys.RETRY_PREFIX.encode() + job_id, integer(tries), None),
+            size_bytes=gaps.value(keys.JOB_PREFIX.encode() + job_id, size, None),
+            errors=gaps.value(keys.ERRORS_PREFIX.encode() + job_id, errors, []),
+            is_shelved=is_shelved(score, shelves),
+            unreadable=gaps.found,
+        )
+        if choice.error is not None and not any(_bytes(choice.error) in each for each in kept.errors):
             continue
         # Stock Arq leaves the score of a job it runs where it was.
-        really = JobState.RUNNING if owner else state
-        rows.append(_row(job_id, really, head, queue, score, owner, tries, size, errors or []))
+        really = JobState.RUNNING if kept.owner else state
+        rows.append(_row(job_id, really, head, queue, score, kept))
     return rows
 
 
-def _sound(answer: Any) -> Any:
-    return None if isinstance(answer, Exception) else answer
+def _bytes(words: str) -> bytes:
+    return words.encode("utf-8", "surrogateescape")
 
 
-def _row(
-    job_id: bytes,
-    state: JobState,
-    head: Head | None,
-    queue: str,
-    score: float,
-    owner: bytes | None,
-    tries: bytes | None,
-    size: int | None,
-    errors: list[bytes],
-) -> dict[str, Any]:
-    lease = None if owner is None else Lease.read(owner, None)
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What Redis holds of a job beside its place."""
+
+    owner: bytes | None
+    tries: int | None
+    size_bytes: int | None
+    errors: list[bytes]
+    is_shelved: bool
+    unreadable: list[Gap]
+
+
+def _row(job_id: bytes, state: JobState, head: Head | None, queue: str, score: float, kept: _Kept) -> dict[str, Any]:
+    lease = None if kept.owner is None else Lease.read(kept.owner, None)
     return {
         "job_id": job_id.decode("utf-8", "surrogateescape"),
         "state": state,
@@ -129,25 +141,26 @@ def _row(
         "meeting_id": head.meeting_id if head else None,
         "queue": queue,
         "at": (lease and lease.since) if state is JobState.RUNNING else moment(score),
-        "tries": int(tries) if tries and tries.isdigit() else 0,
-        "size_bytes": size,
+        "tries": kept.tries,
+        "size_bytes": kept.size_bytes,
         "worker": lease and lease.worker,
-        "detail": _detail(state, head, owner, errors, score),
+        "detail": _detail(state, head, kept),
     }
 
 
-def _detail(state: JobState, head: Head | None, owner: bytes | None, errors: list[bytes], score: float) -> str | None:
-    if state is JobState.RUNNING and owner is None:
+def _detail(state: JobState, head: Head | None, kept: _Kept) -> str | None:
+    if kept.unreadable:
+        return f"unreadable: {'; '.join(f'{each.place} {each.why}' for each in kept.unreadable)}"
+    if state is JobState.RUNNING and kept.owner is None:
         return "its lease is over, it comes due again within seconds"
-    paused = "its kind is paused, or was until now" if score >= keys.SHELVES_FROM_MS else None
-    return _last_error(errors) or ("its payload is missing" if head is None else paused)
+    paused = "its kind is paused, or was until now" if kept.is_shelved else None
+    return _last_error(kept.errors) or ("its payload is missing" if head is None else paused)
 
 
 def _last_error(errors: list[bytes]) -> str | None:
     if not errors:
         return None
-    try:
-        told = msgspec.json.decode(errors[-1])
-        return f"{told['error'].rpartition('.')[2]}: {masked_message(told['error'], told['message'])}"
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        return None
+    last = document(errors[-1], AttemptForm)
+    if isinstance(last, Unreadable):
+        return f"unreadable: the last error: {last.why}"
+    return f"{last.error.rpartition('.')[2]}: {masked_message(last.error, last.message)}"

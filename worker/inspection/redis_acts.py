@@ -82,7 +82,7 @@ def burial(facts: JobFacts, reason: str, *, token: str | None, remove: bool) -> 
     enqueued = envelope.enqueued_at if envelope else None
     return (
         key_of(facts.job_id), token, int(remove), (envelope.function if envelope else None) or "<unknown>", reason,
-        error_list([AttemptError(CANCELLED, reason)]), mark.tries, "",
+        error_list([AttemptError(CANCELLED, reason)]), mark.tries or 0, "",
         "" if enqueued is None else round(enqueued.timestamp() * 1000), 0, -1, "", mark.body or b"",
     )  # fmt: skip
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,6 +18,7 @@ from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from noteflow.infrastructure.queue.closed_connections import closed_connections_told
+from noteflow.infrastructure.queue.decoding import Gaps, Unreadable, moment_of_ms
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, ailment
 from worker.inspection.ids import stored
 from worker.settings import Settings
@@ -46,7 +48,7 @@ class Sources:
     What PostgreSQL is asked then is answered with None, what Redis is asked raises RedisAway, both at once.
 
     `redis` answers in bytes. `queue_name` is the queue of the settings. `postgresql_failure` is what
-    `postgresql_problem` was told from.
+    `postgresql_problem` was told from. `gaps` are the places of what answered that hold what cannot be read.
     """
 
     def __init__(self, redis: Redis, engine: AsyncEngine, queue_name: str) -> None:
@@ -56,10 +58,12 @@ class Sources:
         self.postgresql_problem: str | None = None
         self.postgresql_failure: Exception | None = None
         self.redis_problem: str | None = None
+        self.gaps = Gaps()
         self._redis_is_silent = False
 
     def ask_anew(self) -> None:
-        """What was away may be back."""
+        """What was away may be back, and what could not be read may be put right."""
+        self.gaps.clear()
         self.postgresql_problem = self.redis_problem = None
         self._redis_is_silent = False
 
@@ -74,6 +78,9 @@ class Sources:
         except (Unavailable, ConcurrencyConflict, SQLAlchemyError) as error:  # a conflict: somebody locked the table
             self.postgresql_problem, self.postgresql_failure = _told(error), error
             return None
+        except (RecursionError, ValueError, OverflowError) as error:  # of a value that the driver cannot decode
+            self.gaps.add(f"postgresql: {_table_of(sql)}", type(error).__name__)
+            return []
 
     async def first(self, sql: str, **parameters: Any) -> Row[Any] | None:
         """The first row of a query, or None where there is none or PostgreSQL is away."""
@@ -94,22 +101,61 @@ class Sources:
 
     async def answer(self, asked: Awaitable[T]) -> T:
         """What Redis answers. Raises RedisAway, which names the server and never its password."""
-        if self._redis_is_silent and self.redis_problem is not None:
-            if isinstance(asked, Coroutine):
-                asked.close()
-            raise RedisAway(self.redis_problem)
+        self._check_redis(asked)
         try:
             with closed_connections_told():
                 return await asked
         except REDIS_FAILURES as error:
-            self.redis_problem = ailment(error, address_of(self.redis))
-            self._redis_is_silent = not isinstance(error, ResponseError)
-            raise RedisAway(self.redis_problem) from error
+            raise self._redis_away(error) from error
+
+    async def asked(self, asked: Awaitable[T]) -> T | Unreadable:
+        """The same of a key that may hold another type than it should, or that this user may not read."""
+        self._check_redis(asked)
+        try:
+            with closed_connections_told():
+                return await asked
+        except REDIS_FAILURES as error:
+            if (unreadable := _unreadable(error)) is not None:
+                return unreadable
+            raise self._redis_away(error) from error
+
+    async def answers(self, pipe: Any) -> list[Any]:
+        """What Redis answers to the commands of a pipeline, each as `asked` has it. Raises RedisAway."""
+        answers: list[Any] = await self.answer(pipe.execute(raise_on_error=False))
+        for number, each in enumerate(answers):
+            if isinstance(each, Exception):
+                answers[number] = unreadable = _unreadable(each)
+                if unreadable is None:
+                    raise self._redis_away(each) from each
+        return answers
+
+    def _check_redis(self, asked: Awaitable[Any]) -> None:
+        if self._redis_is_silent and self.redis_problem is not None:
+            if isinstance(asked, Coroutine):
+                asked.close()
+            raise RedisAway(self.redis_problem)
+
+    def _redis_away(self, error: Exception) -> RedisAway:
+        self.redis_problem = ailment(error, address_of(self.redis))
+        self._redis_is_silent = not isinstance(error, ResponseError)
+        return RedisAway(self.redis_problem)
 
     async def now_ms(self) -> int:
         """The time on Redis's clock, which is the one that jobs wait by."""
         seconds, microseconds = await self.answer(self.redis.time())
         return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _unreadable(error: Exception) -> Unreadable | None:
+    if isinstance(error, NoPermissionError):
+        return Unreadable("this user may not read it")
+    is_wrong_type = isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
+    return Unreadable("holds another type") if is_wrong_type else None
+
+
+def _table_of(sql: str) -> str:
+    found = re.search(r"FROM (?:\(SELECT \* FROM )?(\w+)", sql)
+    return found[1] if found else "a query"
 
 
 def _storable(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +194,5 @@ async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
 
 def moment(unix_ms: float | None) -> datetime | None:
     """A time in unix milliseconds as a datetime of UTC; None for None and for what is no time."""
-    if unix_ms is None or not 0 <= unix_ms < 32_503_680_000_000:
-        return None
-    return datetime.fromtimestamp(unix_ms / 1000, UTC)
+    found = moment_of_ms(unix_ms)
+    return None if isinstance(found, Unreadable) else found

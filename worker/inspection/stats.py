@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from noteflow.infrastructure.queue.decoding import Gap
 from worker.inspection.blocking import Blocker, read_blockers
 from worker.inspection.depths import QueueDepth, queue_depths
 from worker.inspection.fleet import Fleet, read_fleet
@@ -40,6 +41,7 @@ class Stats:
     """Everything at a glance. What only PostgreSQL knows is None while it is away; `postgresql` then says why.
 
     `redis` says that Redis takes no writes: which workers live cannot be known then, and nothing runs.
+    `unreadable` are the places that hold what cannot be read.
     """
 
     at: datetime | None
@@ -54,6 +56,7 @@ class Stats:
     blockers: list[Blocker] | None
     postgresql: str | None
     redis: str | None = None
+    unreadable: list[Gap] = field(default_factory=list)
 
 
 async def read_stats(sources: Sources) -> Stats:
@@ -67,9 +70,10 @@ async def read_stats(sources: Sources) -> Stats:
     stored = counts or StoredCounts({}, {}, 0, 0)
     queues = fleet.queues(sources.queue_name)
     queues += sorted({*stored.parked, *stored.dead} - set(queues))
+    depths = await queue_depths(sources, queues, fleet, counts, now_ms)
     return Stats(
         at=moment(now_ms),
-        queues=await queue_depths(sources, queues, fleet, counts, now_ms),
+        queues=depths,
         workers=_summary(fleet),
         pauses=fleet.pauses,
         outbox_waiting=counts.outbox_waiting if counts else None,
@@ -80,6 +84,7 @@ async def read_stats(sources: Sources) -> Stats:
         blockers=blockers if blockers or not sources.postgresql_problem else None,
         postgresql=sources.postgresql_problem,
         redis=fleet.redis,
+        unreadable=sources.gaps.found,
     )
 
 

@@ -66,7 +66,7 @@ class Steering:
         if mark is not None and mark.place is not None:
             if mark.place.is_due:
                 return Acted(job_id, False, "it is due already: see why")
-            again = (1, key_of(job_id), None, mark.tries, 0, 0, "", "", "", "")
+            again = (1, key_of(job_id), None, mark.tries or 0, 0, 0, "", "", "", "")
             return await self._redis.claimed(facts, "give_back", again, self._said(Verb.RETRY, job_id), _due_now(facts))
         if mark is not None and mark.has_payload:
             return await self._redis.back_into_queue(facts, self._said(Verb.RETRY, job_id))

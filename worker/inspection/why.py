@@ -122,6 +122,8 @@ def _with_doubts(sentence: str, facts: JobFacts, code: str) -> str:
     if facts.redis is not None and code != "unknown":
         missing.append("Redis is away")
     told = f"{sentence[:1].upper()}{sentence[1:]}."
+    if facts.unreadable:
+        told += f" (unreadable: {'; '.join(f'{each.place} {each.why}' for each in facts.unreadable)})"
     return f"{told} ({' and '.join(missing)}: there may be more to say.)" if missing else told
 
 

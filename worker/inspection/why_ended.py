@@ -124,8 +124,8 @@ def _detail(detail: dict[str, Any]) -> str:
     if "from" in detail and "to" in detail:
         return f": {detail['from']} → {detail['to']}"
     counted = [
-        count(detail[name], f"segment {name}", f"segments {name}")
+        count(number, f"segment {name}", f"segments {name}")
         for name in ("stored", "replaced", "unchanged")
-        if detail.get(name)
+        if (number := detail.get(name)) and isinstance(number, int)
     ]
     return f": {', '.join(counted)}" if counted else ""

@@ -46,6 +46,7 @@ async def examine(
     incomplete = await _batches(Batches(engine), queue, jobs.values(), since, meeting_id)
     if len(incomplete) == MOST_MEETINGS:
         left_out.append(f"more than {MOST_MEETINGS} meetings lack batches")
+    left_out += [f"unreadable: {each.place}: {each.why}" for each in queue.unreadable.found]
     findings = [finding for job in jobs.values() if (finding := job.finding())]
     counts = Counter(finding.state for finding in findings)
     counts[JobState.APPLIED] = await records.applied(meeting_id, since)

@@ -8,34 +8,40 @@ from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from noteflow.domain.commands import IngestSegments
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import Gaps
 from noteflow.infrastructure.queue.payload import Payload, read_payload
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.inspection.payloads import meeting_of
 from worker.reconcile.witnesses import Witnesses
 
 PAGE = 500
+_UNREADABLE_LETTER = b"unreadable: the letter's key holds another type"
 _OUR_INGESTION = f"{IngestSegments.function}:"
 
 
 class Queue:
-    """One queue, and what belongs to its jobs. Raises QueueUnavailable."""
+    """One queue, and what belongs to its jobs. Raises QueueUnavailable. `unreadable` names keys of another type."""
 
     def __init__(self, redis: Redis, name: str) -> None:
         self._redis: Any = redis  # whose types are those of two clients at once
         self.name = name
+        self.unreadable = Gaps()
 
     def other(self, name: str) -> Queue:
         """Another queue of the same Redis."""
-        return Queue(self._redis, name)
+        other = Queue(self._redis, name)
+        other.unreadable = self.unreadable
+        return other
 
     async def waiting(self, most: int) -> AsyncIterator[list[Witnesses]]:
         """The jobs in the queue, a page at a time, at most so many."""
         for begin in range(0, most, PAGE):
             last = min(begin + PAGE, most) - 1
-            page = await self._answer(self._redis.zrange(self.name, begin, last))
+            page = await self._asked(self.name, self._redis.zrange(self.name, begin, last))
             if not page:
                 return
             jobs = [Witnesses(_text(key), queue=self.name) for key in page]
@@ -45,7 +51,7 @@ class Queue:
 
     async def length(self) -> int:
         """How many jobs are in the queue."""
-        return int(await self._answer(self._redis.zcard(self.name)))
+        return int(await self._asked(self.name, self._redis.zcard(self.name)) or 0)
 
     async def letters(self, since: datetime, most: int, *, named: bool = False) -> list[Witnesses]:
         """The dead letters that no worker has moved to PostgreSQL yet; if `named`, with their meetings.
@@ -53,12 +59,13 @@ class Queue:
         Those are in the payloads, which may be long.
         """
         least = int(since.timestamp() * 1000)
-        found = await self._answer(self._redis.zrangebyscore(keys.DEAD_LETTERS, least, "+inf", start=0, num=most))
+        asked = self._redis.zrangebyscore(keys.DEAD_LETTERS, least, "+inf", start=0, num=most)
+        found = await self._asked(keys.DEAD_LETTERS, asked) or []
         jobs = [Witnesses(_text(key), is_dead=True) for key in found]
         fields = ("function", "reason")
         forms = await self._pipelined([("HMGET", _bytes(keys.dead_letter(job.job_id)), *fields) for job in jobs])
         for job, form in zip(jobs, forms, strict=True):
-            job.kind, job.reason = (_text(value or b"") for value in form)
+            job.kind, job.reason = (_text(value or b"") for value in form or (b"", _UNREADABLE_LETTER))
         if named:
             await self._name_letters(jobs)
         return jobs
@@ -119,8 +126,25 @@ class Queue:
         async with self._redis.pipeline(transaction=False) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
-            answers: list[Any] = await self._answer(pipe.execute())
+            answers: list[Any] = await self._answer(pipe.execute(raise_on_error=False))
+        for number, answer in enumerate(answers):
+            if isinstance(answer, Exception):
+                self._note_unreadable(_text(commands[number][1]), answer)
+                answers[number] = None
         return answers
+
+    async def _asked(self, key: str, asked: Any) -> Any:
+        """The answer; None of a key that holds another type, which `unreadable` then names."""
+        try:
+            return await asked
+        except REDIS_FAILURES as error:
+            self._note_unreadable(key, error)
+            return None
+
+    def _note_unreadable(self, key: str, error: Exception) -> None:
+        if not isinstance(error, ResponseError) or not str(error).startswith("WRONGTYPE"):
+            raise unavailable(error, self._redis) from without_arguments(error)
+        self.unreadable.add(key, "holds another type")
 
     async def _answer(self, asked: Any) -> Any:
         try:
@@ -136,8 +160,8 @@ def _meeting_in(job_id: str) -> UUID | None:
         return None
 
 
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "surrogateescape")
+def _text(key: bytes | str) -> str:
+    return key if isinstance(key, str) else key.decode("utf-8", "surrogateescape")
 
 
 def _bytes(key: str) -> bytes:

@@ -124,7 +124,8 @@ class _Families:
     def show(self, state: FleetState) -> None:
         for depth in state.depths:
             for name, number in (("due", depth.due), ("deferred", depth.deferred), ("running", depth.running)):
-                self.jobs.add_metric([depth.queue, name], number)
+                if number is not None:  # a queue's key may hold another type
+                    self.jobs.add_metric([depth.queue, name], number)
             self.oldest.add_metric([depth.queue], depth.oldest_due_s or 0)
             self.paused.add_metric([depth.queue], depth.paused is not None)
             if depth.parked is not None:

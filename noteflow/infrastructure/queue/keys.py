@@ -103,10 +103,15 @@ PROBE: Final = "arq:probe"
 OUTBOX_MARK: Final = "arq:outbox:mark"
 OUTBOX_LOST: Final = "arq:outbox:lost"
 
-SHELVES_FROM_MS: Final = 4 * 10**13
-"""From here on a score in a queue is no time, but a place on the shelf of a paused function, as in ``shelf.lua``."""
+SHELVES: Final = 50
+SHELVES_FROM_MS: Final = 10**15
+"""From here on a score in a queue may be a place on the shelf of a paused function, as in ``shelf.lua``.
 
-SHELF_WIDTH_MS: Final = 4 * 10**12
+It is beyond the year 9999, which is the last that a producer can name, and below 2**52, up to where a score keeps its
+half.
+"""
+
+SHELF_WIDTH_MS: Final = 4 * 10**13
 
 RETRY_LIFE_S: Final = 88_400
 """Arq's own figure for the life of ``arq:retry:<id>``, kept so that mixed fleets agree."""

@@ -173,4 +173,4 @@ async def test_a_look_costs_the_same_however_long_the_queue_is(ground: Ground) -
     await ground.redis.zadd(QUEUE, {f"job-{number}": number + 1 for number in range(20_000)})
     assert await price() == few
     assert ground.value("queue_jobs", queue=QUEUE, state="due") == 20_000
-    assert not {"keys", "scan", "zscan", "hscan"} & set(few)
+    assert not {"keys", "scan", "zscan"} & set(few)  # of a hash one page is read, so that none is too long

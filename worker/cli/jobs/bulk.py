@@ -13,7 +13,7 @@ import typer
 from worker.cli.jobs.cautions import cautioned, cautions_on_all
 from worker.cli.jobs.frame import EXIT_NOTHING, refuse
 from worker.cli.jobs.ls import print_rows
-from worker.cli.jobs.output import emit, end, note_absent
+from worker.cli.jobs.output import emit, end, note_absent, note_unreadable
 from worker.cli.terminal import confirm, console, echo
 from worker.inspection.acted import Acted, ActTold
 from worker.inspection.listing import JobRow, Listing
@@ -64,6 +64,7 @@ def agree(
         is_sure = found.redis is None and found.postgresql is None
         echo("no such job" if is_sure else "no such job can be seen now", err=True)
         end(found.redis, found.postgresql, nothing=True)
+    note_unreadable(found.unreadable)
     if not json:
         print_rows(console(), list(rows[:SHOWN]))
         if len(rows) > SHOWN:

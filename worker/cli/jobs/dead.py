@@ -10,13 +10,14 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from noteflow.infrastructure.queue.decoding import Gap
 from worker.cli.jobs.bulk import Came, agree, named_once, report
 from worker.cli.jobs.cautions import caution_on_refused
 from worker.cli.jobs.editing import edited
 from worker.cli.jobs.frame import ask, myself, refuse
 from worker.cli.jobs.ls import ls
 from worker.cli.jobs.options import As, Error, Json, Kind, Limit, Meeting, Note, Reveal, Since, Yes, choice_of
-from worker.cli.jobs.output import emit, end
+from worker.cli.jobs.output import emit, end, note_unreadable
 from worker.cli.jobs.show import letter_view
 from worker.cli.jobs.why import JobId
 from worker.cli.terminal import console, echo
@@ -58,7 +59,7 @@ def dead_ls(
 
 def dead_show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = False) -> None:
     """Every letter that a job left, also those that were replayed or dropped."""
-    letters, problem = ask(lambda sources: _letters(sources, job_id, as_ or myself(), reveal=reveal))
+    letters, unreadable, problem = ask(lambda sources: _letters(sources, job_id, as_ or myself(), reveal=reveal))
     if json:
         emit(letters)
     for letter in letters if not json else ():
@@ -68,6 +69,7 @@ def dead_show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json 
     if not letters:
         known = "left no dead letter" if problem is None else "has no dead letter that can be seen now"
         echo(f"jobs: {printable(job_id)} {known}", err=True)
+    note_unreadable(unreadable)
     end(None, problem, nothing=not letters)
 
 
@@ -174,7 +176,10 @@ async def _dead(sources: Sources, job_id: str) -> Letter | None:
     return next((letter for letter in await letters_of(sources, job_id) if letter.state == "dead"), None)
 
 
-async def _letters(sources: Sources, job_id: str, actor: str, *, reveal: bool) -> tuple[list[Letter], str | None]:
+async def _letters(
+    sources: Sources, job_id: str, actor: str, *, reveal: bool
+) -> tuple[list[Letter], list[Gap], str | None]:
     if reveal:
         await record(sources, [Act("reveal", actor, job_id=job_id)])
-    return await letters_of(sources, job_id, reveal=reveal), sources.postgresql_problem
+    letters = await letters_of(sources, job_id, reveal=reveal)
+    return letters, sources.gaps.found, sources.postgresql_problem

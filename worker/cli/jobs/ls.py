@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.options import Error, Json, Kind, Limit, Look, Meeting, Since, State, choice_of
-from worker.cli.jobs.output import cell, emit, end, state, table
+from worker.cli.jobs.output import cell, emit, end, note_unreadable, state, table
 from worker.cli.terminal import console, echo
 from worker.inspection.choice import UNFINISHED, Choice, JobState
 from worker.inspection.listing import LOOK, JobRow, Listing, list_jobs
@@ -41,12 +41,13 @@ def ls(
         echo(nothing_of(choice, found))
     if found.stopped is not None:
         echo(f"note: {found.stopped}", err=True)
+    note_unreadable(found.unreadable)
     end(found.redis, found.postgresql)
 
 
 def nothing_of(choice: Choice, found: Listing) -> str:
     """What an empty list means: there is no such job only if everybody could be asked."""
-    if found.redis is not None or found.postgresql is not None:
+    if found.redis is not None or found.postgresql is not None or found.unreadable:
         return "no such job can be seen now"
     if not choice.is_everything:
         return "no such job"

@@ -16,7 +16,7 @@ from rich.text import Text
 from worker.cli.jobs.frame import ask
 from worker.cli.jobs.ls import print_rows
 from worker.cli.jobs.options import Json, Look
-from worker.cli.jobs.output import emit, end
+from worker.cli.jobs.output import emit, end, unreadable_lines
 from worker.cli.terminal import console, echo
 from worker.inspection.choice import JobState
 from worker.inspection.listing import LOOK
@@ -61,6 +61,8 @@ def _show(view: MeetingView) -> None:
         print_rows(screen, troubled_first[:SHOWN])
         if len(view.unfinished) > SHOWN:
             echo(f"… and {len(view.unfinished) - SHOWN:,} more: python -m worker jobs ls --meeting {view.meeting_id}")
+    for line in unreadable_lines(view.unreadable):
+        screen.print(line, soft_wrap=True)
     if view.stopped is not None:
         echo(f"note: {view.stopped}", err=True)
 

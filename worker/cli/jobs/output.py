@@ -14,6 +14,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+from noteflow.infrastructure.queue.decoding import Gap
 from worker.cli.jobs.frame import EXIT_AWAY, EXIT_NOTHING
 from worker.cli.terminal import echo
 from worker.printable import printable
@@ -78,6 +79,21 @@ def plain(value: Any) -> Any:
 def cell(text: str) -> str:
     """A text that others wrote, as it is shown within a table or a sentence."""
     return printable(text, LONGEST_CELL)
+
+
+def unreadable_lines(gaps: Iterable[Gap]) -> list[Text]:
+    """What could not be read, a line each, for a page."""
+    return [Text(_unreadable(each), style="yellow") for each in gaps]
+
+
+def note_unreadable(gaps: Iterable[Gap]) -> None:
+    """Say on the error stream what could not be read."""
+    for each in gaps:
+        echo(f"note: {_unreadable(each)}", err=True)
+
+
+def _unreadable(gap: Gap) -> str:
+    return f"unreadable: {cell(gap.place)}: {cell(gap.why)}"
 
 
 def _text(value: object) -> str:

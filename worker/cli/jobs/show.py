@@ -13,7 +13,7 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import ask, myself
 from worker.cli.jobs.options import As, Json, Reveal
-from worker.cli.jobs.output import cell, emit, end, plain, table
+from worker.cli.jobs.output import cell, emit, end, plain, table, unreadable_lines
 from worker.cli.jobs.why import JobId
 from worker.cli.terminal import console, echo
 from worker.inspection.acts import Act, record
@@ -32,7 +32,7 @@ def show(job_id: JobId, reveal: Reveal = False, as_: As = None, json: Json = Fal
     facts, fleet = ask(lambda sources: read_for(sources, job_id, as_ or myself(), reveal=reveal))
     if json:
         emit(facts)
-    elif facts.is_known:
+    elif facts.is_known or facts.unreadable:
         screen = console(120)
         screen.print(Text(printable(explain(facts, fleet).sentence), style="bold"))
         for title, part in _parts(facts):
@@ -71,7 +71,8 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
             held = f", since {since(mark.lease.since, mark.now)}" if mark.lease.since else ""
             rows["lease"] = f"{mark.lease.worker}{held}, ends in {span(mark.lease.ends_in_s or 0)} unless it is renewed"
         if mark.place or mark.lease:
-            rows["tries"] = f"{mark.tries} begun, {count(mark.crashes, 'worker')} died running it"
+            crashes = "an unreadable number of workers" if mark.crashes is None else count(mark.crashes, "worker")
+            rows["tries"] = f"{'unreadable' if mark.tries is None else mark.tries} begun, {crashes} died running it"
         for each in mark.handed_back:
             by = f" by {each.worker}" if each.worker else ""
             rows[f"handed back: {each.reason}"] = f"{count(each.times, 'time')}, last at {at(each.last_at)}{by}"
@@ -91,6 +92,8 @@ def _parts(facts: JobFacts) -> list[tuple[str, RenderableType]]:
     parts += [(f"dead letter, {letter.state}", letter_view(letter)) for letter in facts.letters]
     if facts.acts:
         parts.append(("acts", acts_table(facts.acts)))
+    if facts.unreadable:
+        parts.append(("unreadable", Group(*unreadable_lines(facts.unreadable))))
     return parts
 
 
@@ -114,7 +117,7 @@ def attempts_table(attempts: list[AttemptTold]) -> Table:
     made = table("at", "try", "error", "worker", numbers=("try",))
     for each in attempts:
         said = f"{each.error.rpartition('.')[2]}: {each.message}"
-        made.add_row(at(each.at), str(each.attempt or ""), cell(said), printable(each.worker or ""))
+        made.add_row(at(each.at), str(each.attempt or ""), cell(said), cell(each.worker or ""))
     return made
 
 

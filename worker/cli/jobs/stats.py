@@ -12,7 +12,7 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_AWAY, ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import cell, emit, end, table
+from worker.cli.jobs.output import cell, emit, end, table, unreadable_lines
 from worker.cli.terminal import console
 from worker.inspection.blocking import Blocker
 from worker.inspection.depths import QueueDepth
@@ -45,9 +45,10 @@ def page(found: Stats, width: int) -> RenderableType:
     queues = _queue_lines(found.queues, paused) if width < NARROW else _queues(found.queues, paused)
     lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
     blocked = [Text(_blocked(each), style="red") for each in (found.blockers or [])[:1]]
+    unreadable = unreadable_lines(found.unreadable)
     away = [Text(f"What only PostgreSQL knows is missing: {found.postgresql}", style="red")] if found.postgresql else []
     rest: list[RenderableType] = [] if found.postgresql and not found.pauses else [Text(""), _rest(found)]
-    return Group(_workers(found), *lost, *blocked, *away, Text(""), queues, *rest)
+    return Group(_workers(found), *lost, *blocked, *unreadable, *away, Text(""), queues, *rest)
 
 
 def _workers(found: Stats) -> Text:
@@ -60,8 +61,8 @@ def _workers(found: Stats) -> Text:
     ready = f"{fleet.ready} of {count(fleet.alive, 'worker')} ready" if fleet.alive else "no worker is alive"
     line.append(ready, style="green" if 0 < fleet.ready == fleet.alive else "red")
     # Not what the workers say: their records are as old as a beat, and the queues' claims are of this moment.
-    silent = sum(depth.running_silent for depth in found.queues)
-    running = min(sum(depth.running for depth in found.queues) - silent, fleet.slots)
+    silent = sum(depth.running_silent or 0 for depth in found.queues)
+    running = min(sum(depth.running or 0 for depth in found.queues) - silent, fleet.slots)
     line.append(f"   {running} of {fleet.slots} slots in use")
     if silent:
         line.append(f"   {count(silent, 'job')} held by silent workers", style="red")
@@ -112,12 +113,12 @@ def _queues(depths: list[QueueDepth], paused: dict[str, str]) -> Table:
     names = ("queue", "waiting", "due", "deferred", "running", "parked", "dead", "oldest due", "")
     made = table(*names, numbers=names[1:8])
     for depth in depths:
-        running = f"{'~' if depth.running_is_estimate else ''}{depth.running:,}"
+        running = f"{'~' if depth.running_is_estimate else ''}{_number(depth.running)}"
         made.add_row(
             printable(depth.queue),
-            f"{depth.waiting:,}",
-            f"{depth.due:,}",
-            f"{depth.deferred:,}",
+            _number(depth.waiting),
+            _number(depth.due),
+            _number(depth.deferred),
             running,
             Text(_number(depth.parked), style="yellow" if depth.parked else ""),
             Text(_number(depth.dead), style="red" if depth.dead else ""),
@@ -132,8 +133,9 @@ def _queue_lines(depths: list[QueueDepth], paused: dict[str, str]) -> Text:
     for depth in depths:
         told.append(f"{printable(depth.queue)}\n", style="bold")
         oldest = "" if depth.oldest_due_s is None else f", the oldest for {span(depth.oldest_due_s)}"
-        told.append(f"  waiting {depth.waiting:,}: due {depth.due:,}{oldest}; deferred {depth.deferred:,}\n")
-        told.append(f"  running {depth.running:,}  parked {_number(depth.parked)}  dead {_number(depth.dead)}\n")
+        due, deferred = _number(depth.due), _number(depth.deferred)
+        told.append(f"  waiting {_number(depth.waiting)}: due {due}{oldest}; deferred {deferred}\n")
+        told.append(f"  running {_number(depth.running)}  parked {_number(depth.parked)}  dead {_number(depth.dead)}\n")
         if depth.queue in paused:
             told.append(f"  {paused[depth.queue]}\n", style="yellow")
     told.rstrip()
@@ -145,7 +147,7 @@ def _rest(found: Stats) -> Table:
     for pause in found.pauses:
         if pause.scope == "kind":
             made.add_row("paused kind", Text(cell(f"{pause.name}: {_reason(pause)}"), style="yellow"))
-    if shelved := sum(depth.shelved for depth in found.queues):
+    if shelved := sum(depth.shelved or 0 for depth in found.queues):
         set_aside = f"{count(shelved, 'job')} of a paused kind set aside, counted as deferred"
         made.add_row("", Text(set_aside, style="yellow"))
     if (rates := found.rates) is not None:

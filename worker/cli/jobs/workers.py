@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker.cli.jobs.frame import EXIT_AWAY, EXIT_NOTHING, ask
 from worker.cli.jobs.options import Json
-from worker.cli.jobs.output import cell, emit, table
+from worker.cli.jobs.output import cell, emit, table, unreadable_lines
 from worker.cli.terminal import console, echo
 from worker.inspection.fleet import Fleet, WorkerRecord, read_fleet
 from worker.inspection.sources import Sources
@@ -50,7 +50,9 @@ def _show(fleet: Fleet) -> None:
             screen.print(_lines(worker))
     elif fleet.workers:
         screen.print(_table(fleet.workers))
-    if not fleet.workers:
+    for line in unreadable_lines(fleet.unreadable):
+        screen.print(line, soft_wrap=True)
+    if not fleet.workers and not fleet.unreadable:
         echo("no worker has a record")
     if fleet.gone:
         named = ", ".join(map(printable, fleet.gone[:SHOWN]))

@@ -7,12 +7,12 @@
 -- writes arq:shelves:<queue>   function → the number of its shelf, for as long as there may be a job on it
 --        the queue
 local SHELVES = 50
-local SHELVES_FROM_MS = 4e13
-local SHELF_WIDTH_MS = 4e12
+local SHELVES_FROM_MS = 1e15
+local SHELF_WIDTH_MS = 4e13
 local SHELF_PAGE = 500
 
 local function is_shelved(score)
-  return tonumber(score) >= SHELVES_FROM_MS and tonumber(score) < math.huge
+  return tonumber(score) >= SHELVES_FROM_MS and tonumber(score) < SHELVES_FROM_MS + SHELVES * SHELF_WIDTH_MS
 end
 
 -- The score that a job had before it was put on a shelf. A parked score keeps its half.

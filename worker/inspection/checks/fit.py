@@ -10,6 +10,8 @@ from typing import Final
 from noteflow.domain.errors import CodecError
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import deserialize
+from noteflow.infrastructure.queue.decoding import Unreadable
+from noteflow.infrastructure.queue.payload import LONGEST_READ
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.masking import masked_unreadable
@@ -18,6 +20,7 @@ from worker.inspection.sources import RedisAway, Sources
 from worker.inspection.words import span
 from worker.settings import Settings
 
+MOST_NAMED: Final = 5
 FAR_MS: Final = 1_000
 TOO_FAR_MS: Final = 30_000
 
@@ -114,6 +117,12 @@ def _missed(fleet: Fleet) -> list[Finding]:
     return told
 
 
+def check_readable(sources: Sources) -> list[Finding]:
+    """What the other checks came upon in Redis and could not read, a line each: somebody else wrote there."""
+    cure = "see who writes there; delete the key if nothing else helps"
+    return [warning("unreadable", f"{each.place}: {each.why}", cure) for each in sources.gaps.found[:MOST_NAMED]]
+
+
 async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
     """Whether this version would take what waits: the `sample` jobs at each queue's head, and as many at its end."""
     try:
@@ -121,8 +130,9 @@ async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
         looked, refusals, examples = 0, Counter[str](), dict[str, str]()
         for queue in fleet.queues(sources.queue_name):
             for job_id in await _sample(sources, queue, sample):
-                body = await sources.answer(sources.redis.get(keys.JOB_PREFIX.encode() + job_id))
-                if body is None:
+                key = keys.JOB_PREFIX.encode() + job_id
+                body = await sources.asked(sources.redis.getrange(key, 0, LONGEST_READ))
+                if body == b"":
                     continue
                 looked += 1
                 if (refusal := _refusal(body)) is not None:
@@ -142,12 +152,17 @@ async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
 
 
 async def _sample(sources: Sources, queue: str, sample: int) -> list[bytes]:
-    head = await sources.answer(sources.redis.zrange(queue, 0, sample - 1))
-    end = await sources.answer(sources.redis.zrange(queue, -sample, -1))
-    return list(dict.fromkeys([*head, *end]))
+    found: list[bytes] = []
+    for first, last in ((0, sample - 1), (-sample, -1)):
+        found += sources.gaps.value(queue, await sources.asked(sources.redis.zrange(queue, first, last)), [])
+    return list(dict.fromkeys(found))
 
 
-def _refusal(body: bytes) -> str | None:
+def _refusal(body: bytes | Unreadable) -> str | None:
+    if isinstance(body, Unreadable):
+        return f"unreadable: {body.why}"
+    if len(body) > LONGEST_READ:
+        return f"unreadable: longer than {LONGEST_READ:,} bytes"
     try:
         return refusal_of(deserialize(body))
     except CodecError as unreadable:
