@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, ResponseError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.decoding import integer
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.inspection.kept_pauses import Restored, restore_pauses
 
@@ -55,11 +56,18 @@ async def notice_loss(engine: AsyncEngine, redis: Redis, *, was_marked: bool = F
 async def lost_lately(redis: Redis) -> bool:
     """Whether any relay has noticed a loss within the last minute."""
     try:
-        at_ms: bytes | None = await redis.hget(keys.OUTBOX_LOST, "at")  # type: ignore[misc]
-        seconds, _ = await redis.time()
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.hget(keys.OUTBOX_LOST, "at")
+            pipe.time()
+            at_ms, (seconds, _) = await pipe.execute(raise_on_error=False)
+        if _holds_another_type(at_ms):
+            return False
+        if isinstance(at_ms, Exception):
+            raise at_ms
     except REDIS_FAILURES as error:
         raise unavailable(error, redis) from without_arguments(error)
-    return at_ms is not None and seconds - int(at_ms) / 1000 < LATELY_S
+    noticed_ms = integer(at_ms)
+    return isinstance(noticed_ms, int) and seconds - noticed_ms / 1000 < LATELY_S
 
 
 async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
@@ -69,6 +77,8 @@ async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
             pipe.info("server")
             pipe.info("replication")
             mark, server, replication = await pipe.execute(raise_on_error=False)
+        if _holds_another_type(mark):
+            mark = b""  # of no server: as after a loss, every row is looked at again
         if isinstance(mark, Exception):
             raise mark
         if isinstance(replication, dict) and replication.get("slave_read_only") == 1:
@@ -78,6 +88,10 @@ async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
     except REDIS_FAILURES as error:
         raise unavailable(error, redis) from without_arguments(error)
     return mark, _run_id(server)
+
+
+def _holds_another_type(answer: Any) -> bool:
+    return isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE")
 
 
 def _run_id(server: Any) -> bytes:
@@ -99,13 +113,15 @@ async def _doubt_all(engine: AsyncEngine) -> int:
 
 # Several relays may notice at once, and share the rows between them. An hour is for whoever asks what has happened.
 _LEAVE_MARK = """
-    local before = redis.call('GET', KEYS[1])
+    local before = redis.pcall('GET', KEYS[1])
     redis.call('SET', KEYS[1], ARGV[1])
     if ARGV[3] == '0' then
       return
     end
     local now = redis.call('TIME')
-    if before ~= ARGV[1] then
+    local jobs = redis.pcall('HGET', KEYS[2], 'jobs')
+    local is_sound = jobs == false or (type(jobs) == 'string' and string.match(jobs, '^%d+$') and #jobs < 10)
+    if before ~= ARGV[1] or not is_sound then
       redis.call('DEL', KEYS[2])
     end
     redis.call('HSETNX', KEYS[2], 'at', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))

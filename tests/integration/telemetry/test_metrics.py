@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,6 +23,7 @@ from noteflow.infrastructure.persistence.engine import create_engine, create_ses
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
 from noteflow.infrastructure.queue.client import JobClient
 from noteflow.infrastructure.queue.dispatch import Dispatcher
+from tests.integration.inspection.hostile import KINDS, VALUES
 from tests.integration.telemetry.conftest import Burst
 from tests.unit.telemetry.registry import Everything, everything
 from worker.inspection.sources import Sources
@@ -174,3 +178,22 @@ async def test_a_look_costs_the_same_however_long_the_queue_is(ground: Ground) -
     assert await price() == few
     assert ground.value("queue_jobs", queue=QUEUE, state="due") == 20_000
     assert not {"keys", "scan", "zscan"} & set(few)  # of a hash one page is read, so that none is too long
+
+
+@pytest.mark.parametrize("key", KINDS)
+async def test_a_hostile_value_costs_only_its_own_number(ground: Ground, key: str) -> None:
+    """And the page is still one that a scraper can read."""
+    await ground.redis.zadd("arq:good", {"job": 1})
+    await ground.redis.zadd("arq:workers", {"bad": time.time() * 1000})
+    await ground.redis.zadd("arq:dead:letters", {"bad": 1_000})
+    for _, put in VALUES.values():
+        await ground.redis.delete(key)
+        await put(ground.redis, key)
+        if key != "arq:paused":
+            await ground.redis.execute_command("HSET", "arq:paused", "queue:arq:good", "kept")
+        await ground.look()
+        families = text_string_to_metric_families(generate_latest(ground.metrics.registry).decode())
+        assert "noteflow_queue_jobs" in {family.name for family in families}
+        assert ground.value("outbox_rows", state="waiting") == 0
+        if key != "arq:paused":
+            assert ground.value("queue_jobs", queue="arq:good", state="due") == 1

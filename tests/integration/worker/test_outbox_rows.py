@@ -10,11 +10,12 @@ from redis.asyncio import Redis
 
 from noteflow.domain.errors import QueueUnavailable
 from noteflow.infrastructure.queue.dispatch import Dispatcher
+from tests.integration.inspection.hostile import VALUES
 from tests.integration.worker.asking import ask, queued
 from tests.integration.worker.stage import Stage, batch, move
 from tests.proxy import Proxy
 from worker.outbox.dispatching import dispatch_due
-from worker.outbox.epoch import notice_loss
+from worker.outbox.epoch import lost_lately, notice_loss
 
 if TYPE_CHECKING:
     from noteflow.domain.commands import Command
@@ -110,3 +111,17 @@ async def test_a_redis_that_follows_another_is_not_believed_and_not_kept(stage: 
         await notice_loss(stage.engine, redis)
         assert await redis.get("arq:outbox:mark") == (await redis.info("server"))["run_id"].encode()
         assert address.connections == 2
+
+
+@pytest.mark.parametrize("key", ["arq:outbox:mark", "arq:outbox:lost"])
+async def test_hostile_marks_do_not_stop_a_relay(stage: Stage, redis: Redis, key: str) -> None:
+    """What is no mark of a relay is taken for a loss, and written anew."""
+    for _, put in VALUES.values():
+        await redis.delete("arq:outbox:mark", "arq:outbox:lost")
+        await put(redis, key)
+        assert await notice_loss(stage.engine, redis, was_marked=True) is not None
+        assert await notice_loss(stage.engine, redis, was_marked=True) is None
+        assert await lost_lately(redis)
+        await redis.delete(key)
+        await put(redis, key)
+        await lost_lately(redis)

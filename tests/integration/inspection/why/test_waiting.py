@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
+from noteflow.infrastructure.queue import keys
 from tests.integration.inspection.ground import WORKER
 from tests.integration.inspection.why.arranged import deferred, next_in_line, parked
 from tests.integration.inspection.why.asking import says
+from worker.inspection import pausing
+from worker.inspection.choice import Choice
+from worker.inspection.job import read_job
+from worker.inspection.listing import list_jobs
+from worker.inspection.sources import moment
+from worker.inspection.stats import read_stats
 
 if TYPE_CHECKING:
     from tests.integration.inspection.ground import Ground
@@ -116,3 +124,44 @@ async def test_half_lost(ground: Ground) -> None:
 async def test_waiting_without_postgresql(ground: Ground) -> None:
     await ground.take_postgresql_away()
     await says(ground, await next_in_line(ground), "waiting", "next", "PostgreSQL is away", command="jobs stats")
+
+
+FAR = (40_000_000_000_000, 50_000_000_000_000, 253_370_764_800_000, 253_402_300_799_999)
+"""The years 3237, 3554, and the first and the last moment of 9999, in unix ms."""
+
+
+@pytest.mark.parametrize("due_ms", FAR)
+async def test_a_job_deferred_to_a_far_date_is_deferred_and_not_paused(ground: Ground, due_ms: int) -> None:
+    await ground.worker()
+    job_id = await ground.enqueue()
+    await ground.redis.zadd("arq:queue", {job_id: due_ms})
+    await says(ground, job_id, "deferred", "it is deferred until", command=f"jobs retry {job_id}")
+    facts, _ = await read_job(ground.sources, job_id)
+    assert facts.footprint is not None
+    assert facts.footprint.place is not None
+    assert (facts.footprint.place.is_shelved, facts.footprint.place.due_at is None) == (False, False)
+    (queue,) = (await read_stats(ground.sources)).queues
+    assert (queue.deferred, queue.shelved) == (1, 0)
+    (row,) = (await list_jobs(ground.sources, Choice(), limit=5)).rows
+    assert (row.state, row.detail) == ("deferred", None)
+
+
+async def test_a_job_deferred_beyond_every_date_is_deferred_too(ground: Ground) -> None:
+    """As by a stock producer's `_defer_by` of thousands of years; the score lies where shelves would."""
+    await ground.worker()
+    job_id = await ground.enqueue()
+    await ground.redis.zadd("arq:queue", {job_id: keys.SHELVES_FROM_MS + 5})
+    await says(ground, job_id, "deferred", "until an unknown time", command=f"jobs retry {job_id}")
+
+
+async def test_what_is_set_aside_is_told_from_what_is_deferred_far(ground: Ground) -> None:
+    await ground.worker()
+    await pausing.pause(ground.sources, "kind", "ingest_segments", reason="a bad deploy", actor="ada")
+    paused, far = await ground.enqueue_many(2)
+    await ground.redis.zadd("arq:queue", {far: FAR[-1]})
+    await ground.shelve()
+    (queue,) = (await read_stats(ground.sources)).queues
+    assert (queue.deferred, queue.shelved) == (2, 1)
+    rows = {row.job_id: row for row in (await list_jobs(ground.sources, Choice(), limit=5)).rows}
+    assert rows[paused].detail == "its kind is paused, or was until now"
+    assert (rows[far].detail, rows[far].at) == (None, moment(FAR[-1]))
