@@ -120,6 +120,33 @@ ROWS = {
     "acts": "INSERT INTO operator_acts (id, act, actor, job_id, target, note, acted_at)"
     " VALUES (gen_random_uuid(), :raw, :raw, 'bad', :raw, :raw, now())",
 }
+ENDLESS = {
+    "dead_letters": "UPDATE dead_letters SET enqueued_at = {}, died_at = {}",
+    "job_ledger": "UPDATE job_ledger SET enqueued_at = {}, committed_at = {}",
+    "operator_acts": "UPDATE operator_acts SET acted_at = {}",
+    "meetings": "UPDATE meetings SET created_at = {}, started_at = {}, state = 'RECORDING', expected_batches = 2000000",
+    "outbox": "UPDATE outbox SET created_at = {}, due_at = {}",
+}
+
+
+@pytest.mark.parametrize("moment", ["'infinity'", "'-infinity'", "'4000-01-01 BC'", "'294000-01-01'"])
+def test_times_without_end_are_read_past(jobs: JobsConsole, moment: str) -> None:
+    good = jobs.arrange(_seed)
+
+    async def spoil(ground: Ground) -> None:
+        await ground.store_meeting()
+        await ground.ask_for(ground.change())
+        await ground.store_ending(BAD)
+        await ground.store_letter(BAD)
+        await ground.sql("INSERT INTO operator_acts (id, act, actor, job_id, acted_at)"
+                         " VALUES (gen_random_uuid(), 'drop', 'ada', 'bad', now())")  # fmt: skip
+        for statement in ENDLESS.values():
+            await ground.sql(statement.format(moment, moment))
+
+    jobs.arrange(spoil)
+    _check_all(jobs, good, tuple(READS), expects_unreadable=False)
+
+
 FORMS = ['"text"', "7", "null", '{"a": 1}', "[1, null]", '[{"error": [], "message": {}, "at_ms": "x"}]',
          '[{"error": "e", "message": "m", "at_ms": 1e300, "attempt": "x", "worker": 5}]',
          '{"from": [], "to": {}, "stored": "x", "replaced": 1e300}', "[" * 900 + "]" * 900]  # fmt: skip

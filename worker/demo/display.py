@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from worker.printable import printable
+
 _STEPS = 4
 
 
@@ -29,7 +31,7 @@ class Display:
             disable=not console.is_interactive,
         )
         self._bars = [
-            self._progress.add_task(escape(plain(title)[:32]), total=total)
+            self._progress.add_task(escape(printable(title)[:32]), total=total)
             for title, total in zip(titles, totals, strict=True)
         ]
 
@@ -52,8 +54,3 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
-
-
-def plain(text: str) -> str:
-    """`text` without the characters that would steer a terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

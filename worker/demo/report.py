@@ -11,8 +11,8 @@ from rich.text import Text
 
 from noteflow.domain.value_objects import MeetingState
 from worker.demo.account import Account, percentile
-from worker.demo.display import plain
 from worker.demo.verdict import Verdict
+from worker.printable import printable
 
 _MOST_NAMED = 10
 
@@ -33,7 +33,7 @@ def is_sound(accounts: Sequence[Account]) -> bool:
 def _table(account: Account) -> Table:
     verdict = account.verdict
     table = Table(
-        title=Text(plain(account.title)), title_justify="left", show_header=False, box=box.ROUNDED, min_width=78
+        title=Text(printable(account.title)), title_justify="left", show_header=False, box=box.ROUNDED, min_width=78
     )
     table.add_column(style="dim")
     table.add_column()

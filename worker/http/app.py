@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from worker.printable import printable
+
 
 def create_app(
     registry: CollectorRegistry,
@@ -27,7 +29,7 @@ def create_app(
     async def readyz(_request: Request) -> Response:
         reasons = await why_not_ready()
         if reasons:
-            return PlainTextResponse("".join(f"{reason}\n" for reason in reasons), status_code=503)
+            return PlainTextResponse("".join(f"{printable(reason)}\n" for reason in reasons), status_code=503)
         return PlainTextResponse("ready\n")
 
     async def metrics(request: Request) -> Response:

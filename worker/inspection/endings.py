@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -64,7 +64,9 @@ class Endings:
         if rows is None:
             found = await self._dying(start)
         fresh = [ending for ending in found if self._is_new(ending)]
-        self._since = max((ending.at for ending in found), default=self._since)
+        # A row that claims a far future must not hide those that are written until then; clocks are less far apart.
+        latest = datetime.now(UTC) + timedelta(days=1)
+        self._since = max((ending.at for ending in found if ending.at <= latest), default=self._since)
         return fresh
 
     async def _dying(self, start: datetime) -> list[EndingTold]:

@@ -137,6 +137,7 @@ _RATES = """
                                   LIMIT 100000) AS dying) AS dead
     FROM (SELECT kind, outcome, extract(epoch FROM committed_at - enqueued_at) AS took_s FROM job_ledger
           WHERE committed_at > clock_timestamp() - make_interval(secs => :window_s)
+                AND isfinite(committed_at) AND isfinite(enqueued_at)
           ORDER BY committed_at DESC LIMIT 200000) AS recent
     GROUP BY GROUPING SETS ((kind, outcome), ())
 """

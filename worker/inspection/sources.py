@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
@@ -74,13 +75,13 @@ class Sources:
         try:
             with translated():
                 async with self.engine.connect() as connection:
-                    return (await connection.execute(text(sql), _storable(parameters))).all()
+                    return in_utc((await connection.execute(text(sql), _storable(parameters))).all())
         except (Unavailable, ConcurrencyConflict, SQLAlchemyError) as error:  # a conflict: somebody locked the table
             self.postgresql_problem, self.postgresql_failure = _told(error), error
             return None
         except (RecursionError, ValueError, OverflowError) as error:  # of a value that the driver cannot decode
             self.gaps.add(f"postgresql: {_table_of(sql)}", type(error).__name__)
-            return []
+            return None
 
     async def first(self, sql: str, **parameters: Any) -> Row[Any] | None:
         """The first row of a query, or None where there is none or PostgreSQL is away."""
@@ -153,8 +154,27 @@ def _unreadable(error: Exception) -> Unreadable | None:
     return Unreadable("holds another type") if is_wrong_type else None
 
 
+def in_utc(rows: Sequence[Row[Any]]) -> Sequence[Any]:
+    """The rows; in them the infinite moments, which the driver gives no time zone, compare with the others."""
+    if not any(_is_infinite(value) for row in rows for value in row):
+        return rows
+    return [
+        SimpleNamespace(**{
+            name: value.replace(tzinfo=UTC) if _is_infinite(value) else value for name, value in row._mapping.items()
+        })
+        for row in rows
+    ]  # fmt: skip
+
+
+def _is_infinite(value: object) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is None
+
+
+_TABLES = re.compile(r"\b(job_ledger|dead_letters|outbox|operator_acts|dead_letter_acts|meetings|meeting_history)\b")
+
+
 def _table_of(sql: str) -> str:
-    found = re.search(r"FROM (?:\(SELECT \* FROM )?(\w+)", sql)
+    found = _TABLES.search(sql)
     return found[1] if found else "a query"
 
 

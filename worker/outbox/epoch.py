@@ -13,12 +13,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.infrastructure.queue import keys
-from noteflow.infrastructure.queue.decoding import integer
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.inspection.kept_pauses import Restored, restore_pauses
 
 PAGE = 5_000
 LATELY_S = 60
+LONGEST_TIME = 15
+"""In digits of unix ms."""
+
+LONGEST_MARK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +62,33 @@ async def lost_lately(redis: Redis) -> bool:
         async with redis.pipeline(transaction=False) as pipe:
             pipe.hget(keys.OUTBOX_LOST, "at")
             pipe.time()
-            at_ms, (seconds, _) = await pipe.execute(raise_on_error=False)
-        if _holds_another_type(at_ms):
-            return False
-        if isinstance(at_ms, Exception):
-            raise at_ms
+            at_ms, now = await pipe.execute(raise_on_error=False)
+        if isinstance(now, Exception):
+            raise now
     except REDIS_FAILURES as error:
         raise unavailable(error, redis) from without_arguments(error)
-    noticed_ms = integer(at_ms)
-    return isinstance(noticed_ms, int) and seconds - noticed_ms / 1000 < LATELY_S
+    is_time = isinstance(at_ms, bytes) and at_ms.isdigit() and len(at_ms) <= LONGEST_TIME
+    return is_time and now[0] - int(at_ms) / 1000 < LATELY_S
 
 
 async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
     try:
         async with redis.pipeline(transaction=False) as pipe:
-            pipe.get(keys.OUTBOX_MARK)
+            pipe.getrange(keys.OUTBOX_MARK, 0, LONGEST_MARK)
             pipe.info("server")
             pipe.info("replication")
             mark, server, replication = await pipe.execute(raise_on_error=False)
-        if _holds_another_type(mark):
-            mark = b""  # of no server: as after a loss, every row is looked at again
         if isinstance(mark, Exception):
-            raise mark
+            if not isinstance(mark, ResponseError) or "WRONGTYPE" not in str(mark):
+                raise mark
+            mark = b""  # it is no mark of ours
         if isinstance(replication, dict) and replication.get("slave_read_only") == 1:
             # Asked for what it has, it would answer with the past, for as long as we are connected to it.
             await redis.connection_pool.disconnect(inuse_connections=False)
             raise ReadOnlyError("it follows another server")
     except REDIS_FAILURES as error:
         raise unavailable(error, redis) from without_arguments(error)
-    return mark, _run_id(server)
-
-
-def _holds_another_type(answer: Any) -> bool:
-    return isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE")
+    return mark or None, _run_id(server)
 
 
 def _run_id(server: Any) -> bytes:
@@ -119,13 +116,17 @@ _LEAVE_MARK = """
       return
     end
     local now = redis.call('TIME')
-    local jobs = redis.pcall('HGET', KEYS[2], 'jobs')
-    local is_sound = jobs == false or (type(jobs) == 'string' and string.match(jobs, '^%d+$') and #jobs < 10)
-    if before ~= ARGV[1] or not is_sound then
+    if before ~= ARGV[1] then
+      redis.call('DEL', KEYS[2])
+    end
+    if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then
       redis.call('DEL', KEYS[2])
     end
     redis.call('HSETNX', KEYS[2], 'at', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
-    redis.call('HINCRBY', KEYS[2], 'jobs', ARGV[2])
+    local counted = redis.pcall('HINCRBY', KEYS[2], 'jobs', ARGV[2])
+    if type(counted) == 'table' and counted.err then
+      redis.call('HSET', KEYS[2], 'jobs', ARGV[2])
+    end
     redis.call('EXPIRE', KEYS[2], 3600)
 """
 

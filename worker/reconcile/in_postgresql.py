@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.payload import read_payload
+from worker.inspection.sources import in_utc
 from worker.reconcile.witnesses import Witnesses
 
 PAGE = 1_000
@@ -74,7 +75,7 @@ class Records:
     async def _rows(self, sql: str, **values: Any) -> list[Row[Any]]:
         with translated():
             async with self._connected() as connection:
-                return list(await connection.execute(text(sql), values))
+                return list(in_utc((await connection.execute(text(sql), values)).all()))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:

@@ -26,9 +26,11 @@ from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.integration.inspection.hostile import KINDS, VALUES
 from tests.integration.telemetry.conftest import Burst
 from tests.unit.telemetry.registry import Everything, everything
+from worker.http.probes import Probes
 from worker.inspection.sources import Sources
 from worker.outbox.dispatching import dispatch_due
 from worker.telemetry.fleet import read_fleet_state
+from worker.telemetry.own import Reachable
 
 QUEUE = "arq:queue"
 
@@ -180,9 +182,21 @@ async def test_a_look_costs_the_same_however_long_the_queue_is(ground: Ground) -
     assert not {"keys", "scan", "zscan"} & set(few)  # of a hash one page is read, so that none is too long
 
 
+async def test_a_hostile_probe_key_makes_no_worker_unready(ground: Ground) -> None:
+    probes = Probes(ground.redis, ground.engine, QUEUE, Reachable())
+    try:
+        for _, put in VALUES.values():
+            await ground.redis.delete("arq:probe")
+            await put(ground.redis, "arq:probe")
+            assert await probes.doubts() == []
+    finally:
+        await probes.close()
+
+
 @pytest.mark.parametrize("key", KINDS)
 async def test_a_hostile_value_costs_only_its_own_number(ground: Ground, key: str) -> None:
     """And the page is still one that a scraper can read."""
+    redis: Any = ground.redis  # whose types are those of two clients at once
     await ground.redis.zadd("arq:good", {"job": 1})
     await ground.redis.zadd("arq:workers", {"bad": time.time() * 1000})
     await ground.redis.zadd("arq:dead:letters", {"bad": 1_000})
@@ -190,7 +204,7 @@ async def test_a_hostile_value_costs_only_its_own_number(ground: Ground, key: st
         await ground.redis.delete(key)
         await put(ground.redis, key)
         if key != "arq:paused":
-            await ground.redis.execute_command("HSET", "arq:paused", "queue:arq:good", "kept")
+            await redis.hset("arq:paused", "queue:arq:good", "kept")
         await ground.look()
         families = text_string_to_metric_families(generate_latest(ground.metrics.registry).decode())
         assert "noteflow_queue_jobs" in {family.name for family in families}

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
+from typer.testing import CliRunner
 
+from worker.cli import create_app
 from worker.cli.terminal import console, echo
 from worker.inspection.ids import unescaped
 from worker.printable import printable, printable_lines
@@ -94,6 +96,21 @@ def test_nothing_hostile_passes_a_terminal_with_colours() -> None:
     for text in HOSTILE.values():
         screen.print(Text(text))
     assert all(char.isprintable() or char == "\n" for char in screen.file.getvalue())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{}"], ["jobs", "{}"], ["jobs", "ls", "--{}"], ["jobs", "ls", "--limit", "{}"], ["jobs", "meeting", "{}"],
+        ["jobs", "ls", "--state", "{}"], ["jobs", "pause", "{}", "x", "--reason", "y"], ["prune", "--older-than", "{}"],
+    ],
+)  # fmt: skip
+def test_what_an_error_quotes_of_the_arguments_is_printable(arguments: list[str]) -> None:
+    for text in HOSTILE.values():
+        if "\0" not in text:
+            result = CliRunner().invoke(create_app(), [each.format(text) for each in arguments])
+            assert result.exit_code == 2, result.output
+            assert all(char.isprintable() or char == "\n" for char in result.output), ascii(result.output)
 
 
 def test_no_module_of_the_worker_prints_by_itself() -> None:
