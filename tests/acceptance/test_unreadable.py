@@ -11,7 +11,7 @@ from redis import Redis
 from noteflow.infrastructure.queue import keys
 from tests.acceptance.jobs_console import JobsConsole
 from tests.integration.inspection.ground import WORKER, Ground
-from tests.integration.inspection.hostile import BAD, KINDS, UNREAD, VALUES, pickled
+from tests.integration.inspection.hostile import BAD, KINDS, UNREAD, VALUES, payloads
 
 READS: dict[str, tuple[str, ...]] = {
     "stats": (),
@@ -85,6 +85,10 @@ def test_every_command_reads_past_hostile_values_of_every_type(jobs: JobsConsole
         result = jobs.command(name)
         assert result.exception is None or isinstance(result.exception, SystemExit), (name, result.exc_info)
         assert result.exit_code in ((0, 1) if name == "check" else (0, 4)), (name, result.output)
+    for verb in ("retry", "cancel", "drop"):
+        result = jobs.run(verb, BAD)
+        assert result.exception is None or isinstance(result.exception, SystemExit), (verb, result.exc_info)
+        assert result.exit_code in (0, 1, 3), (verb, result.output)
 
 
 @pytest.mark.parametrize("key", KINDS)
@@ -101,13 +105,18 @@ def test_a_key_of_another_type_costs_only_itself(jobs: JobsConsole, key: str, re
         assert WORKER in told["workers"]
 
 
-@pytest.mark.parametrize("name", pickled())
+@pytest.mark.parametrize("name", payloads())
 def test_a_payload_that_cannot_be_shown_is_shown_in_part(jobs: JobsConsole, name: str, redis_admin: Redis) -> None:
     good = jobs.arrange(_seed)
-    redis_admin.set(f"arq:job:{BAD}", pickled()[name])
-    redis_admin.set(f"arq:result:{BAD}", pickled()[name])
-    redis_admin.hset(f"arq:dead:letter:{BAD}", mapping={"body": pickled()[name], "died_ms": 1_000})
+    redis_admin.set(f"arq:job:{BAD}", payloads()[name])
+    redis_admin.set(f"arq:result:{BAD}", payloads()[name])
+    redis_admin.hset(f"arq:dead:letter:{BAD}", mapping={"body": payloads()[name], "died_ms": 1_000})
     _check_all(jobs, good, OF_A_JOB, expects_unreadable=False)
+    for arguments in (("check", "--compat"), ("reconcile",), ("jobs", "dead", "replay", "--edit", BAD)):
+        result = jobs.command(*arguments, EDITOR="true")
+        assert result.exception is None or isinstance(result.exception, SystemExit), (arguments, result.exc_info)
+        assert result.exit_code in (0, 1, 2, 4), (arguments, result.output)
+        assert result.output.replace("\n", "").isprintable()
 
 
 ROWS = {

@@ -15,6 +15,8 @@ from noteflow.infrastructure.queue.decoding import DEEPEST, Bounds, sound
 
 _TOO_MUCH = "‹unreadable: too much›"
 _LONGEST_KEY = 200
+_MOST_WRITTEN = 500_000
+"""Values; more than a job may carry."""
 _SHOWN = frozenset({"meeting_id", "state", "language", "_version"})
 _STATES = frozenset(MeetingState)
 # Our own errors name fields and places and never quote. Of the engine's, these do not either.
@@ -56,9 +58,17 @@ def revealed(value: Any) -> Any:
     return _bounded(value, "", DEEPEST, Bounds(), reveal=True)
 
 
+def can_be_written(value: Any) -> bool:
+    """Whether it can be written down whole, as nothing can that holds itself, or twice as much on each level."""
+    bounds = Bounds(_MOST_WRITTEN)
+    _bounded(value, "", DEEPEST, bounds, reveal=True)
+    return not bounds.exceeded
+
+
 def _bounded(value: Any, name: str, deep: int, bounds: Bounds, *, reveal: bool) -> Any:
     is_text = isinstance(value, str | bytes)
     if deep < 0:
+        bounds.exceeded = True
         return "‹unreadable: nested too deep›"
     if not bounds.admits(len(value) if is_text and reveal else 0):
         return _TOO_MUCH
@@ -82,8 +92,11 @@ def _bounded(value: Any, name: str, deep: int, bounds: Bounds, *, reveal: bool) 
             return f"‹{len(value)} characters›"
         case bytes() if not reveal:
             return f"‹{len(value)} bytes›"
+        case _ if not is_text and not sound(value):
+            bounds.exceeded = True
+            return f"‹unreadable: a {type(value).__name__}›"
         case _:
-            return value if is_text or sound(value) else f"‹unreadable: a {type(value).__name__}›"
+            return value
 
 
 def _key(key: Any) -> str:

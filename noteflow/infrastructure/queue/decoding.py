@@ -151,24 +151,28 @@ class Gaps:
 
 
 class Bounds:
-    """How much of a nested value may still be looked at.
+    """How much of a nested value may still be looked at; `exceeded` once something was left out.
 
     A pickle of a few bytes can hold itself, or twice as much on each level.
     """
 
-    def __init__(self) -> None:
-        self._values = MOST_VALUES
+    def __init__(self, values: int = MOST_VALUES) -> None:
+        self._values = values
         self._characters = MOST_CHARACTERS
+        self.exceeded = False
 
     def admits(self, characters: int = 0) -> bool:
         """Tell whether one more value, of so many characters, may be looked at."""
         self._values -= 1
         self._characters -= characters
-        return self._values >= 0 and self._characters >= 0
+        fits = self._values >= 0 and self._characters >= 0
+        self.exceeded |= not fits
+        return fits
 
     @property
     def is_spent(self) -> bool:
-        """Tell whether nothing more may be."""
+        """Tell whether nothing more may be, which is asked where there is more."""
+        self.exceeded |= self._values <= 0 or self._characters <= 0
         return self._values <= 0 or self._characters <= 0
 
 

@@ -72,8 +72,8 @@ VALUES: Final[dict[str, tuple[str, Setter]]] = {
 }
 
 
-def pickled() -> dict[str, bytes]:
-    """Jobs whose arguments only a pickle can hold."""
+def payloads() -> dict[str, bytes]:
+    """Jobs whose arguments hold what can hardly be shown."""
     itself: list[Any] = []
     itself.append(itself)
     doubled: list[Any] = []
@@ -89,5 +89,15 @@ def pickled() -> dict[str, bytes]:
         "itself": itself, "doubled": doubled, "nested": nested, "forged": forged, "surrogate": "\ud800\udfff",
         "long": 10**8_000, "key": {("a", "tuple"): 1}, "raw": {"\x1b[31m\u202e": "\x1b[31m\u202e"},
     }  # fmt: skip
+    deep = b"]" * 5_000 + b"a" * 4_999
     message: dict[str, Any] = {"t": None, "f": "ingest_segments", "a": [], "et": 10**400}
-    return {name: pickle.dumps({**message, "k": {"x": each}}) for name, each in values.items()}
+    bodies = {name: pickle.dumps({**message, "k": {"x": each}}) for name, each in values.items()}
+    start = (
+        b"\x80\x04}(\x8c\x01fX\x0f\x00\x00\x00ingest_segments\x8c\x01t\x4e\x8c\x01a]\x8c\x02etK\x01\x8c\x01k}\x8c\x01x"
+    )
+    return {
+        **bodies,
+        "deep": start + deep + b"su.",
+        "deep json": b'{"f": "ingest_segments", "t": null, "a": [], "k": {"x": %s}, "et": 1}'
+        % (b"[" * 900 + b"]" * 900),
+    }

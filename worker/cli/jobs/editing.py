@@ -13,6 +13,7 @@ from noteflow.domain.errors import Refused
 from noteflow.infrastructure.queue.codec import codec_of, deserialize, serialize
 from worker.cli.jobs.frame import give_up, refuse
 from worker.cli.terminal import confirm, echo
+from worker.inspection.masking import can_be_written
 from worker.inspection.payloads import refusal_of
 
 
@@ -41,6 +42,8 @@ def edited(body: bytes) -> bytes | None:
 
 
 def _as_json(message: dict[str, Any]) -> str:
+    if not can_be_written(message):
+        refuse("the payload holds too much, or what cannot be written as JSON, so it cannot be edited")
     try:
         text = json.dumps(message, indent=2, ensure_ascii=False, default=str)
         return text if text.isascii() or _is_utf8(text) else json.dumps(message, indent=2, default=str)
