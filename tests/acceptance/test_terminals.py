@@ -150,8 +150,11 @@ def test_a_reader_that_takes_one_line_ends_the_command_quietly(jobs: JobsConsole
         assert top.stderr is not None
         assert top.stdout.readline()
         top.stdout.close()
-        assert top.wait(30) == 0
-        assert top.stderr.read() == b""
+        try:
+            assert top.wait(30) == 0
+            assert top.stderr.read() == b""
+        finally:
+            top.kill()
 
 
 def test_a_full_disk_is_an_error_of_a_real_process(jobs: JobsConsole) -> None:
