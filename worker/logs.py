@@ -18,6 +18,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from noteflow.domain.errors import NoteflowError
 from worker.engine.log_stream import QueuedStream
+from worker.printable import printable, printable_lines
 from worker.tracebacks import without_words
 
 _subject: ContextVar[Mapping[str, object]] = ContextVar("subject", default=MappingProxyType({}))
@@ -38,7 +39,9 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
     renderer: Processor = (
         structlog.processors.JSONRenderer(default=_shown)
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=_is_terminal(sys.stdout), event_key="action", pad_event_to=20)
+        else _printable(
+            structlog.dev.ConsoleRenderer(colors=_is_terminal(sys.stdout), event_key="action", pad_event_to=20)
+        )
     )
     structlog.configure(
         processors=[*shared, structlog.processors.EventRenamer("action"), _action_first, renderer],
@@ -47,6 +50,19 @@ def configure_logging(level: str = "INFO", form: Literal["json", "console"] = "j
         cache_logger_on_first_use=True,
     )
     _adopt_foreign_lines(level, shared, renderer, stream)
+
+
+def _printable(render: Processor) -> Processor:
+    """Render for a terminal, which must not obey what is in an id or an error; JSON escapes that by itself."""
+
+    def rendered(log: Any, name: str, event: EventDict) -> Any:
+        shown = {
+            key: printable_lines(value) if key == "exception" else printable(value) if isinstance(value, str) else value
+            for key, value in event.items()
+        }
+        return render(log, name, shown)
+
+    return rendered
 
 
 def dropped_lines() -> int:

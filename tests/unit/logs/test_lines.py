@@ -90,3 +90,13 @@ async def test_asyncio_does_not_tell_what_an_exception_said_that_nobody_fetched(
     assert (line["logger"], line["sentence"]) == ("asyncio", "Task exception was never retrieved")
     assert CANARY not in repr(line)
     assert line["raised"][0]["error"] == "builtins.ValueError"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_line_steers_a_terminal_or_pretends_to_be_two(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with configured(form=form):  # type: ignore[arg-type]  # one of the two
+        logger().warning("job.retried", job="\x1b]0;owned\x07\u202e\r\nforged", reason="\x9b31m")
+        logging.getLogger("arq").error("lost \x1b[31m%s", "\x7f")
+        told = capsys.readouterr().out
+    assert told.count("\n") == 2
+    assert told.replace("\n", "").isprintable()
