@@ -10,9 +10,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from arq.connections import RedisSettings
-
 from noteflow.infrastructure.queue.codec import job_deserializer
+from noteflow.infrastructure.queue.urls import parse_redis_url
 from worker.application import application
 from worker.aside import aside
 from worker.engine.gate import Gate
@@ -20,6 +19,7 @@ from worker.engine.scripts import load_scripts
 from worker.engine.supervision import supervise
 from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
 from worker.logs import configure_logging, logger
+from worker.redis_settings import redis_settings
 from worker.results import result_serializer
 from worker.settings import Settings, UnsoundSettings, load_settings
 from worker.storage_watch import StorageWatch
@@ -50,7 +50,7 @@ def worker_arguments(
     on_startup, on_shutdown = _hooks(settings, gate, observer)
     return {
         "functions": functions(translate, job_timeout_s=settings.job_timeout_s, keep_result_s=settings.keep_result_s),
-        "redis_settings": RedisSettings.from_dsn(settings.redis_url.get_secret_value()),
+        "redis_settings": redis_settings(settings.redis_url.get_secret_value()),
         "queue_name": settings.queue_name,
         "max_jobs": settings.max_jobs,
         "job_timeout": settings.job_timeout_s,
@@ -75,6 +75,8 @@ def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[H
         load_scripts()
         app = await stack.enter_async_context(application(settings, gate, observer))
         ctx[EXECUTOR] = app.executor
+        if unverified := parse_redis_url(settings.redis_url.get_secret_value()).unverified:
+            logger().warning("redis.unverified", reason=unverified)
         # The hook does not wait for PostgreSQL: meanwhile the worker sends heartbeats, and can be told to stop.
         ready = partial(_tell_when_ready, app.storage, settings.queue_name)
         await stack.enter_async_context(aside({"ready": supervise("ready line", ready, gate, may_return=True)}))

@@ -10,8 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from noteflow.infrastructure.persistence.urls import normalise_database_url
-from noteflow.infrastructure.queue.urls import check_redis_url
+from noteflow.infrastructure.persistence.urls import parse_database_url
+from noteflow.infrastructure.queue.urls import parse_redis_url
 from worker.http.listen import listen_at
 from worker.wording import complaint_of
 
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database_url_is_understood(cls, url: SecretStr) -> SecretStr:
-        normalise_database_url(url.get_secret_value())
+        parse_database_url(url.get_secret_value())
         return url
 
     @field_validator("http_listen")
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_understood(cls, url: SecretStr) -> SecretStr:
-        check_redis_url(url.get_secret_value(), "redis_url")
+        parse_redis_url(url.get_secret_value(), "redis_url")
         return url
 
     def shown(self, name: str) -> str:

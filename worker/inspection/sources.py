@@ -18,6 +18,7 @@ from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, ailment
+from noteflow.infrastructure.queue.urls import open_redis
 from worker.inspection.ids import stored
 from worker.settings import Settings
 
@@ -125,10 +126,8 @@ def _told(error: Unavailable | ConcurrencyConflict | SQLAlchemyError) -> str:
 @asynccontextmanager
 async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
     """The servers of these settings, connected to when first asked."""
-    redis = Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=REDIS_PATIENCE_S,
-        socket_connect_timeout=CONNECT_PATIENCE_S,
+    redis = open_redis(
+        settings.redis_url.get_secret_value(), timeout_s=REDIS_PATIENCE_S, connect_timeout_s=CONNECT_PATIENCE_S
     )
     engine = create_engine(
         settings.database_url.get_secret_value(),

@@ -10,6 +10,7 @@ from typing import Final
 from noteflow.domain.errors import CodecError
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import deserialize
+from noteflow.infrastructure.queue.urls import parse_redis_url
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.masking import masked_unreadable
@@ -28,6 +29,9 @@ def check_settings(settings: Settings) -> list[Finding]:
     changed = sorted(settings.model_fields_set - {"database_url", "redis_url", "queue_name"})
     others = "".join(f" {name.upper()}={settings.shown(name)}" for name in changed)
     findings = [ok("settings", shown + others)]
+    if unverified := parse_redis_url(settings.redis_url.get_secret_value()).unverified:
+        fix = "name the authority by ssl_ca_certs= in REDIS_URL; until then others can read and change every job"
+        findings.append(warning("redis certificate", unverified, fix))
     findings += [error("budgets", complaint) for complaint in settings.contradictions()]
     if not settings.contradictions():
         findings.append(ok("budgets", "none contradicts another"))
