@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -100,6 +101,12 @@ def translation_of(error: BaseException) -> NoteflowError | None:
         return StorageUnavailable("the connection to PostgreSQL was lost")
     if any(isinstance(link, PoolTimeoutError) for link in chain):
         return StorageUnavailable("no connection to PostgreSQL came free in time")
+    if refused := next((link for link in chain if type(link).__name__ == "ClientConfigurationError"), None):
+        # Of a PG… variable or a file that the driver reads; it quotes no password.
+        return StorageMisconfigured(f"PostgreSQL{_place(chain)} cannot be connected to: {refused}".splitlines()[0])
+    if certificate := next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None):
+        why = certificate.verify_message.rstrip(".")
+        return StorageMisconfigured(f"PostgreSQL{_place(chain)} has a certificate that is not accepted: {why}")
     if any(isinstance(link, TimeoutError) for link in chain):
         return StorageUnavailable(f"PostgreSQL{_place(chain)} did not answer in time")
     if met := next((link for link in chain if isinstance(link, OSError)), None):
