@@ -14,6 +14,7 @@ HOW_TO_ESCAPE: Final = "in a password write @ as %40, / as %2F, # as %23, ? as %
 LARGEST_PORT: Final = 65_535
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
+_SECRETS = re.compile(r"([?&][^=&]*(?:password|token|secret|api_?key)[^=&]*=)[^&]*", re.IGNORECASE)
 _LONGEST: Final = 4_096
 
 
@@ -50,6 +51,19 @@ def split_url(setting: str, url: str, *, plus_is_blank: bool) -> UrlParts:
         path,
         tuple(_pairs(setting, query, plus_is_blank=plus_is_blank)),
     )
+
+
+def masked(url: str) -> str:
+    """Return the URL without its password, also one that nothing else here would take; `***` where that is unsure."""
+    scheme, separator, rest = url.partition("://")
+    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+    tail = rest[len(authority) :]
+    if url and (not separator or "@" in tail):
+        return "***"
+    userinfo, at, hosts = authority.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    password = ":***" if colon else ""
+    return f"{scheme}{separator}{user}{password}{at}{hosts}" + _SECRETS.sub(r"\1***", tail)
 
 
 def decoded(setting: str, what: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""rediss:// and sslmode=verify-full reach no server whose certificate is for another name, or from an unknown authority."""
+"""rediss:// and sslmode=verify-full reach no server with a certificate for another name or of an unknown authority."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from arq.connections import create_pool
 from redis.exceptions import RedisError
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.domain.commands import ChangeMeetingState
 from noteflow.domain.errors import NoteflowError, QueueUnavailable, StorageMisconfigured
@@ -129,12 +130,16 @@ async def test_a_server_that_speaks_no_tls_is_named_so() -> None:
             await by_client(f"rediss://:{SECRET}@localhost:{port}")
 
 
+async def connect_once(engine: AsyncEngine) -> None:
+    with translated():
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
 async def ask(url: str) -> None:
     engine = create_engine(url, pool_size=1, connect_timeout_s=10)
     try:
-        with translated():
-            async with engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
+        await connect_once(engine)
     finally:
         await engine.dispose()
 
@@ -169,9 +174,7 @@ async def test_a_root_certificate_that_goes_away_later_is_named(
     monkeypatch.delenv("PGSSLROOTCERT")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(StorageMisconfigured, match=r'root certificate file ".*/\.postgresql/root\.crt" does not exist'):
-        with translated():
-            async with engine.connect():
-                pass
+        await connect_once(engine)
     await engine.dispose()
 
 

@@ -48,7 +48,7 @@ async def _findings(*, compat: bool, sample: int) -> list[Finding]:
         findings = check_settings(settings)
         findings += await check_redis(sources)
         findings += await check_blocking(sources)
-        findings += await check_postgresql(sources)
+        findings += await check_postgresql(sources, settings.pool_size)
         findings += await check_clocks(sources)
         if sources.redis_problem is None:  # each question to a Redis that hangs costs seconds
             findings += await check_workers(sources)

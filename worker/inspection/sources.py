@@ -133,9 +133,11 @@ async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
         settings.database_url.get_secret_value(),
         pool_size=2,
         pool_pre_ping=False,
-        connect_timeout_s=CONNECT_PATIENCE_S,
-        command_timeout_s=PATIENCE_S,
-        lock_timeout_s=PATIENCE_S / 2,
+        # No longer than a worker waits: what is too short for it shall fail here, too.
+        connect_timeout_s=min(CONNECT_PATIENCE_S, settings.database_connect_timeout_s),
+        command_timeout_s=min(PATIENCE_S, settings.database_command_timeout_s),
+        lock_timeout_s=min(PATIENCE_S / 2, settings.database_lock_timeout_s),
+        idle_in_transaction_timeout_s=settings.database_idle_in_transaction_timeout_s,
         application_name="noteflow-jobs",
     )
     try:

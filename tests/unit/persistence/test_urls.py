@@ -75,7 +75,7 @@ BAD = {
     "postgresql://h/db?sslnegotiation=direct": "sslnegotiation must be one of",
     "postgresql://h/db?ssl_min_protocol_version=SSLv3": "ssl_min_protocol_version must be one of",
     "postgresql://h/db?options=search_path%3Dx": "options must be like -c name=value",
-    "postgresql://h/db?sslmode=verify-ca&sslrootcert=/no/root.crt": "sslrootcert names a file that cannot be read: /no/",
+    "postgresql://h/db?sslmode=verify-ca&sslrootcert=/no/r.crt": "sslrootcert names a file that cannot be read: /no/r",
     "postgresql://h/db?sslmode=require&sslrootcert=/dev/null": "sslrootcert names a file without a certificate",
     "postgresql://h/db?sslrootcert=system&sslmode=require": "sslrootcert=system needs sslmode=verify-full",
     "postgresql://h/db?sslcert=/no/client.crt": "sslcert names a file that cannot be read: /no/client.crt",
