@@ -24,13 +24,15 @@ async def check_redis(sources: Sources) -> list[Finding]:
     try:
         info = await sources.answer(sources.redis.info())
     except RedisAway as away:
-        return [error(subject, str(away), redis_cure(away))]
+        words = f": {away.__cause__}" if isinstance(away.__cause__, ResponseError) else ""
+        return [error(subject, f"{away}{words}", redis_cure(away))]
     return [
         _version(info),
         _role(info),
         _persistence(info),
         await _eviction(sources, info),
         _memory(info),
+        *_clients(info),
         await _latency(sources),
         await _write(sources),
         *_blocked(info),
@@ -87,6 +89,12 @@ def _memory(info: dict[str, Any]) -> Finding:
     if share >= 1:
         return error("redis memory", told, "it refuses new jobs: let workers empty it, or give it more")
     return (warning if share > 0.8 else ok)("redis memory", told)
+
+
+def _clients(info: dict[str, Any]) -> Iterator[Finding]:
+    most, used = info.get("maxclients"), info.get("connected_clients", 0)
+    if most and used > 0.8 * most:
+        yield warning("redis clients", f"{used} of {most} connections in use", "raise maxclients")
 
 
 async def _latency(sources: Sources) -> Finding:
