@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from worker.cli.jobs.frame import ask
-from worker.cli.jobs.options import Json, Limit
+from worker.cli.jobs.options import Json, Limit, sound_ids
 from worker.cli.jobs.output import console, emit, end
 from worker.cli.jobs.show import acts_table
 from worker.inspection.acts import Act, read_acts, settle
 from worker.inspection.sources import RedisAway, Sources
 
-OfJob = Annotated[str | None, typer.Option("--job", help="Only what was done to this job.")]
+OfJob = Annotated[str | None, typer.Option("--job", help="Only what was done to this job.", callback=sound_ids)]
 
 
 def acts(job: OfJob = None, limit: Limit = 50, json: Json = False) -> None:
