@@ -12,6 +12,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
+from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.persistence import job_tables
 from noteflow.infrastructure.persistence.engine import create_engine
 
@@ -32,10 +33,13 @@ async def _run_on_database_url() -> None:
     url = os.environ.get("DATABASE_URL")
     if not url:
         raise SystemExit("DATABASE_URL is not set: it names the database to migrate")
-    engine = create_engine(
-        url, pool_size=1, command_timeout_s=3600.0, idle_in_transaction_timeout_s=3600.0,
-        application_name="noteflow-migrate",
-    )  # fmt: skip
+    try:
+        engine = create_engine(
+            url, pool_size=1, command_timeout_s=3600.0, idle_in_transaction_timeout_s=3600.0,
+            application_name="noteflow-migrate",
+        )  # fmt: skip
+    except InvalidValue as refusal:
+        raise SystemExit(str(refusal)) from None
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_run_on)

@@ -110,7 +110,8 @@ def check_file(setting: str, option: str, name: str) -> Path:
             return path
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or "it is no path").lower()
-        raise InvalidValue(setting, f"{option} names a file that cannot be read: {name}: {reason}") from None
+        shown = name if name.isprintable() else name.encode("unicode_escape").decode()
+        raise InvalidValue(setting, f"{option} names a file that cannot be read: {shown}: {reason}") from None
 
 
 def _check_characters(setting: str, text: str) -> None:

@@ -139,3 +139,30 @@ def test_what_cannot_be_is_refused_with_2_in_a_sentence(line: str, complaint: st
     assert answer.exit_code == 2, answer.output
     assert re.search(complaint, answer.stderr), answer.stderr
     assert len(answer.stderr) < 2_000
+
+
+@pytest.mark.parametrize(
+    "command", ["settings", "migrate", "run", "check", "jobs stats", "ingest examples/standup.vtt"]
+)
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MAX_JOBS", "9" * 5000), ("LEASE_S", "nan"), ("QUEUE_NAME", "\udcff"), ("LOG_LEVEL", "postgresql://:s3cret@h"),
+        ("DATABASE_URL", "postgresql://u:s3cret@h/d?sslmode=no"), ("DATABASE_URL", "postgresql://u:s3cret\udcff@h/d"),
+        ("REDIS_URL", "redis://:s3cret@h/x"), ("REDIS_URL", "rediss://:s3cret@h?ssl_ca_certs=/no%1b[31m"),
+        ("TRACES_ENDPOINT", "ftp://u:s3cret@h"), ("HTTP_LISTEN", "s3cret"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_cannot_be_ends_every_command_by_its_name(command: str, variable: str, value: str) -> None:
+    answer = CliRunner(env={variable: value}).invoke(create_app(), command.split())
+    assert answer.exit_code == (1 if command == "check" else 2), answer.output
+    assert variable in answer.output
+    assert "s3cret" not in answer.output
+    assert "Traceback" not in answer.output
+    assert answer.output.replace("\n", "").isprintable()
+
+
+def test_a_folder_whose_name_is_no_text_is_shown() -> None:
+    answer = CliRunner(env={"MEETINGS_DIR": "/m\udcff\x1b[31m"}).invoke(create_app(), ["settings"])
+    assert answer.exit_code == 0, answer.output
+    assert r"/m\udcff\x1b[31m" in answer.output

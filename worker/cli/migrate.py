@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.persistence.faults import server_words, translation_of
+from worker.cli.jobs.output import readable
 from worker.cli.reading import read_settings
 from worker.migrations import MigrationRefused, UnknownRevision, migrate
 
@@ -30,10 +31,10 @@ def migrate_command(revision: str = typer.Argument("head", help="Where to go; th
         typer.echo(f"migrate: {unknown}", err=True)
         raise typer.Exit(EXIT_USAGE) from None
     except (MigrationRefused, CommandError) as refused:
-        typer.echo(f"migrate: {_first_line(refused)}", err=True)
+        typer.echo(f"migrate: {readable(_first_line(refused))}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     except (Unavailable, SQLAlchemyError, OSError, TimeoutError, ValueError) as error:
-        typer.echo(f"migrate: {_failure(error)}; DATABASE_URL is {settings.shown('database_url')}", err=True)
+        typer.echo(f"migrate: {readable(_failure(error))}; DATABASE_URL is {settings.shown('database_url')}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     typer.echo(f"the schema is at revision {at}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Column, Table
 
+from worker.cli.jobs.output import readable
 from worker.cli.reading import read_settings
 from worker.settings import Settings
 
@@ -23,7 +24,7 @@ def show() -> None:
     for name, field in Settings.model_fields.items():
         default = Settings.model_construct().shown(name)
         value = settings.shown(name)
-        table.add_row(name.upper(), value, "" if value == default else default, field.description)
+        table.add_row(name.upper(), readable(value), "" if value == default else default, field.description)
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OF_A_PIPE)

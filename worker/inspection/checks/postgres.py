@@ -22,7 +22,7 @@ SLOW_MS: Final = 20.0
 
 
 async def check_postgresql(sources: Sources, pool_size: int) -> list[Finding]:
-    """Its sessions, version, encoding, migrations, privileges, latency, a write, and room for a worker's connections."""
+    """Its sessions, version, encoding, migrations, privileges, latency, a write, and room for connections."""
     sessions = await _sessions(sources)
     if sessions is not None and sessions.verdict is Verdict.ERROR:
         return [sessions]  # what is asked over such sessions may be answered, or not
