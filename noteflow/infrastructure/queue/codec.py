@@ -22,14 +22,23 @@ import msgspec
 
 from noteflow.domain.errors import CodecError as CodecError  # the engine knows the codec, and not the domain
 from noteflow.infrastructure.queue.failures import MARK, decode_failure, encode_failure
+from noteflow.infrastructure.queue.packed import check_keys
 from noteflow.infrastructure.queue.pickles import dump_readable, load_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MSGPACK_MAPS: Final = frozenset({*range(0x81, 0x90), 0xDE, 0xDF})
+PICKLE_REFUSED: Final = "it is a pickle, which is refused unless ALLOW_PICKLE (an engine's allow_pickle) is on"
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
+
+
+class PickleRefused(CodecError):
+    """A message is a pickle, and its reader was not told to read any. Nothing of it was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(PICKLE_REFUSED)
 
 
 class Codec(StrEnum):
@@ -71,9 +80,15 @@ def serialize(message: dict[str, Any], codec: Codec = Codec.JSON) -> bytes:
     return _json.encode(message) if codec is Codec.JSON else _msgpack.encode(message)
 
 
-def deserialize(raw: bytes) -> dict[str, Any]:
-    """Read a job or result in whichever codec it came; raise `CodecError` with the reason if it cannot be read."""
+def deserialize(raw: bytes, *, allow_pickle: bool = False) -> dict[str, Any]:
+    """Read a job or result in whichever codec it came; raise `CodecError` with the reason if it cannot be read.
+
+    A pickle is refused with `PickleRefused`, a kind of `CodecError`, unless `allow_pickle`: then it may hold plain data
+    within a budget (`pickles.py`).
+    """
     codec = codec_of(raw)
+    if codec is Codec.PICKLE and not allow_pickle:
+        raise PickleRefused
     try:
         message = _READERS[codec](raw)
     except Exception as error:
@@ -88,16 +103,23 @@ def deserialize(raw: bytes) -> dict[str, Any]:
     return message
 
 
+def job_deserializer(raw: bytes) -> dict[str, Any]:
+    """Read what `job_serializer`, or any JSON or msgpack producer wrote. For `arq.Worker` and `arq.create_pool`."""
+    return deserialize(raw)
+
+
+def _unpack(raw: bytes) -> Any:
+    check_keys(raw)
+    return msgspec.msgpack.decode(raw)
+
+
 def job_serializer(message: dict[str, Any]) -> bytes:
     """Write a job as JSON, and a result in the codec in which its job came. For `arq.Worker` and `arq.create_pool`."""
     return serialize(message, getattr(message.get("k"), "codec", Codec.JSON))
 
 
-job_deserializer = deserialize
-"""Read what `job_serializer`, a stock Arq pool, or any JSON or msgpack producer wrote."""
-
 _READERS: Final[dict[Codec, Callable[[bytes], Any]]] = {
     Codec.JSON: msgspec.json.decode,
-    Codec.MSGPACK: msgspec.msgpack.decode,
+    Codec.MSGPACK: _unpack,
     Codec.PICKLE: load_plain,
 }

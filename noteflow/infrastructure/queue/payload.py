@@ -41,7 +41,7 @@ def read_payload(body: bytes) -> Payload | None:
     if len(body) > LONGEST_READ:
         return None
     try:
-        message = deserialize(body)
+        message = deserialize(body, allow_pickle=True)
     except Refused:
         return None
     function, args, kwargs = message.get("f"), message.get("a"), message.get("k")
