@@ -15,7 +15,7 @@ from worker.cli.jobs.output import console, emit, readable, state, table
 from worker.inspection.checks import Finding, Verdict
 from worker.inspection.checks.blocking import check_blocking
 from worker.inspection.checks.finding import error
-from worker.inspection.checks.fit import check_clocks, check_payloads, check_settings, check_workers
+from worker.inspection.checks.fit import check_clocks, check_payloads, check_pickles, check_settings, check_workers
 from worker.inspection.checks.loss import check_loss
 from worker.inspection.checks.postgres import check_postgresql
 from worker.inspection.checks.redis import check_redis
@@ -53,8 +53,9 @@ async def _findings(*, compat: bool, sample: int) -> list[Finding]:
         if sources.redis_problem is None:  # each question to a Redis that hangs costs seconds
             findings += await check_workers(sources)
             findings += await check_loss(sources)
+            findings += await check_pickles(sources, allow_pickle=settings.allow_pickle)
         if compat:
-            findings += await check_payloads(sources, sample)
+            findings += await check_payloads(sources, sample, allow_pickle=settings.allow_pickle)
     return findings
 
 

@@ -28,6 +28,7 @@ class Why(StrEnum):
     PAUSED = "paused"
     UNKNOWN_FUNCTION = "unknown_function"
     NO_SLOT = "no_slot"
+    PICKLE_REFUSED = "pickle_refused"
 
 
 @dataclass(slots=True)

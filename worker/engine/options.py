@@ -39,6 +39,8 @@ class Options:
     - `retry_timeouts`: a job that ran past its timeout is run again while it has tries left, where Arq fails it: the
       time may have passed while the whole process stood still, or all it waited for did.
     - `log_arguments`: whether the line of a job's start shows its arguments, as Arq's does.
+    - `allow_pickle`: whether a job that came as a pickle is read, of plain data only and within a budget. If not it is
+      released for the grace of an unknown function, then it is a dead letter that can be replayed.
     - `beat_s`: how often the worker writes its record.
     - `gate`: shared with the application, see `Gate`.
     - `on_ending`: called after each job's ending is recorded; what it raises is logged.
@@ -58,6 +60,7 @@ class Options:
     slot_patience_s: float = 0.05
     retry_timeouts: bool = False
     log_arguments: bool = True
+    allow_pickle: bool = False
     beat_s: float = 10.0
     gate: Gate = field(default_factory=Gate)
     on_ending: Callable[[Ending], None] | None = None
@@ -71,6 +74,8 @@ class Options:
             check_whole(name, getattr(self, name), least=least)
         check_number("lower_queue_share", self.lower_queue_share, "from 0 to 1", lambda share: 0 <= share <= 1)
         _check_queues(self.more_queues)
+        if not isinstance(self.allow_pickle, bool):
+            raise TypeError(f"allow_pickle must be True or False, not {self.allow_pickle!r}")
         if not isinstance(self.gate, Gate):
             raise TypeError(f"gate must be a Gate, not {self.gate!r}")
         if self.on_ending is not None and not callable(self.on_ending):

@@ -15,6 +15,7 @@ base64) or as a list (tuples, sets); NaN becomes null.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
 
 _MSGPACK_MAPS: Final = frozenset({*range(0x81, 0x90), 0xDE, 0xDF})
 PICKLE_REFUSED: Final = "it is a pickle, which is refused unless ALLOW_PICKLE (an engine's allow_pickle) is on"
+_NAMES: Final = (
+    re.compile(rb'"f"\s*:\s*"([\w.]{1,120})"'),  # JSON
+    re.compile(rb"\x8c\x01f\x94?\x8c.([\w.]{1,120}?)\x94", re.DOTALL),  # pickle, protocol 4 and 5
+    re.compile(rb"\xa1f[\xa0-\xbf]([\w.]{1,31}?)\xa1a", re.DOTALL),  # msgpack
+)
+HEAD_BYTES: Final = 512
+"""Within so many bytes the name of a job's function stands as Arq and our client write it."""
+
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 
@@ -69,6 +78,11 @@ def codec_of(raw: bytes) -> Codec:
     if first and first[0] in _MSGPACK_MAPS:
         return Codec.MSGPACK
     raise CodecError(f"neither JSON, msgpack nor a pickle: {f'begins with byte {first.hex()}' if first else 'empty'}")
+
+
+def function_in(head: bytes) -> str | None:
+    """Return the name of a job's function if the first bytes of its body show it; nothing is decoded."""
+    return next((found[1].decode() for name in _NAMES if (found := name.search(head[:HEAD_BYTES]))), None)
 
 
 def serialize(message: dict[str, Any], codec: Codec = Codec.JSON) -> bytes:

@@ -34,8 +34,9 @@ key                         type    life                                        
                                     attempt, newest last, at most 20            error; the end deletes it
 ``arq:crashes:<id>``        string  as ``arq:retry:<id>``; deaths of workers    claim of a job whose lease ended
                                     that were running the job                   unfinished; the end deletes it
-``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      hand-back of a job whose function
-                                    first lacked the function                   no worker here knows (yet)
+``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      release of a job whose function is
+                                    first could not run the job                 unknown here, or that is a pickle
+                                                                                where those are refused
 ``arq:handed-back:<id>``    hash    as ``arq:retry:<id>``, also after the       hand-back at no cost; deleted
                                     job's end; for each reason how often        when the id is enqueued anew
                                     (``n:``), last when (``at:``, unix ms)
