@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 
 from jobs import handlers
+from noteflow.domain.commands import MOST_BYTES_PER_JOB
 from worker.burials import tell_burial
 from worker.bursting import carry_over
 from worker.collecting import spare_what_stays
@@ -91,6 +92,7 @@ def _worker(
             gate=gate,
             log_arguments=False,
             allow_pickle=settings.allow_pickle,
+            max_body_bytes=MOST_BYTES_PER_JOB,
             lease_s=settings.lease_s,
             retry_timeouts=True,
             max_dead_letters=0,

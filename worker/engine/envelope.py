@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arq.jobs import deserialize_job_raw
 
-from noteflow.infrastructure.queue.codec import Codec, Kwargs, codec_of, function_in
+from noteflow.infrastructure.queue.codec import Codec, CodecError, Kwargs, codec_of, function_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,10 +61,10 @@ def empty_envelope(claim: Claim, *, plain_pickle: bool) -> Envelope:
     Its function, and when it was enqueued, are known if the ends of its body show them.
     """
     codec = Codec.PICKLE if plain_pickle else Codec.JSON
-    if claim.body is not None:
-        with contextlib.suppress(ValueError):
-            codec = codec_of(claim.body)
-    body = claim.body or b""
+    body = claim.too_long.head if claim.too_long else claim.body or b""
+    if body:
+        with contextlib.suppress(CodecError):
+            codec = codec_of(body)
     enqueued = _ENQUEUED.search(body[-40:])
     return Envelope(
         function_in(body) or "<unknown>",

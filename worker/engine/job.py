@@ -12,7 +12,7 @@ from arq.utils import timestamp_ms
 from arq.worker import JobExecutionFailed
 
 from noteflow.infrastructure.queue.codec import PICKLE_REFUSED, PickleRefused
-from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, Why
+from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, TooLong, Why
 from worker.engine.ending import Outcome
 from worker.engine.envelope import Envelope, Unreadable, empty_envelope, read_envelope
 from worker.engine.log import Log
@@ -55,6 +55,8 @@ class Unrunnable:
 
 def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
     """Return the job in `claim`, or how it ends because it cannot be run."""
+    if claim.too_long is not None:
+        return _too_long(worker, claim, claim.too_long)
     if claim.body is None:
         return _bodiless(worker, claim)
     if claim.crashes >= worker.options.max_crashes:
@@ -75,6 +77,13 @@ def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
     if not claim.is_text:
         return doomed(worker, claim, envelope, JobExecutionFailed("job id is not UTF-8"), "the job's id is not UTF-8")
     return _envelope_in_order(worker, claim, envelope)
+
+
+def _too_long(worker: Worker, claim: Claim, body: TooLong) -> Unrunnable:
+    envelope = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
+    told = f"it is {body.size_bytes} bytes, and a job may carry {worker.options.max_body_bytes} at most"
+    arq_log.error("job %s is not fetched: %s", claim.job_id, told)
+    return doomed(worker, claim, envelope, JobExecutionFailed(told), f"the body cannot be read: {told}")
 
 
 def _bodiless(worker: Worker, claim: Claim) -> Unrunnable:
@@ -144,7 +153,7 @@ def _deadly(worker: Worker, claim: Claim) -> Unrunnable:
         return aborted(worker, claim, envelope)
     arq_log.error("! %s:%s gave up, %d workers died running it", claim.job_id, envelope.function, claim.crashes)
     death = JobExecutionFailed(f"{claim.crashes} workers died running it")
-    return doomed(worker, claim, envelope, death, str(death))
+    return doomed(worker, claim, envelope, death, str(death), crashes=claim.crashes)
 
 
 def aborted(worker: Worker, claim: Claim, envelope: Envelope) -> Unrunnable:
@@ -156,7 +165,14 @@ def aborted(worker: Worker, claim: Claim, envelope: Envelope) -> Unrunnable:
 
 
 def doomed(
-    worker: Worker, claim: Claim, envelope: Envelope, error: Exception, reason: str, *, name: str | None = None
+    worker: Worker,
+    claim: Claim,
+    envelope: Envelope,
+    error: Exception,
+    reason: str,
+    *,
+    name: str | None = None,
+    crashes: int | None = None,
 ) -> Unrunnable:
     """Make a dead letter of a job that was not run."""
     worker.jobs_failed += 1
@@ -167,6 +183,7 @@ def doomed(
         reason=reason.encode("utf-8", "backslashreplace").decode(),
         errors=error_list([attempt]),
         enqueued_ms=envelope.enqueued_ms or None,
+        crashes=crashes,
         **_failure(worker, claim, envelope, error),
     )
     return Unrunnable(letter, envelope, Outcome.DEAD, error)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MORE_THAN_0: Final = ("lease_s", "command_timeout_s", "idle_poll_s", "beat_s")
 _0_OR_MORE: Final = ("overrun_s", "unknown_function_grace_s", "slot_patience_s")
-_WHOLE: Final = {"max_crashes": 1, "max_dead_letters": 0, "claim_limit": 1, "claim_bytes": 1}
+_WHOLE: Final = {"max_body_bytes": 1, "max_crashes": 1, "max_dead_letters": 0, "claim_limit": 1, "claim_bytes": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Options:
     - `unknown_function_grace_s`: a job of an unknown function is handed back for so long, since a deploy may be
       under way, before it becomes a dead letter. Not in burst mode, where nobody deploys.
     - `claim_limit`, `claim_bytes`: no claim takes more jobs, or (but for the last job) more bytes of bodies.
+    - `max_body_bytes`: a job with a longer body is measured, not fetched, and becomes a dead letter; so much of a body
+      is kept in dead letters, 4 MiB at least, and of a longer one only its length.
     - `slot_patience_s`: how long a job that was claimed ahead of the slots waits for one, before it is handed back;
       0 claims nothing ahead.
     - `retry_timeouts`: a job that ran past its timeout is run again while it has tries left, where Arq fails it: the
@@ -57,6 +59,7 @@ class Options:
     unknown_function_grace_s: float = 30.0
     claim_limit: int = 100
     claim_bytes: int = 16 * 1024 * 1024
+    max_body_bytes: int = 64 * 1024 * 1024
     slot_patience_s: float = 0.05
     retry_timeouts: bool = False
     log_arguments: bool = True

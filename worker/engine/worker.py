@@ -88,6 +88,7 @@ class Worker(arq.worker.Worker):
         self.queues = (self.queue_name, *self.options.more_queues)
         self.worker_id = new_worker_id()
         self.paused_functions: frozenset[str] = frozenset()
+        self.broken_queues: tuple[str, ...] = ()
         self.last_progress: float | None = None
         self.last_error: str | None = None
         self.outage = Outage()
@@ -134,7 +135,7 @@ class Worker(arq.worker.Worker):
             ids=[] if ids is None else ids,
         )
         self.line.note_claim(time.monotonic() - began)
-        self.paused_functions = batch.paused_functions
+        self.paused_functions, self.broken_queues = batch.paused_functions, batch.broken_queues
         if batch.claims:
             self.options.gate.passed()
         for claim in batch.claims:

@@ -47,6 +47,10 @@ key                         type    life                                        
                                     died in unix ms
 ``arq:dead:counts``         hash    for ever; ``buried``, ``evicted``,          as the letter; replay; drop; mover
                                     ``replayed``, ``dropped``, ``moved``
+``arq:set-aside``           hash    for ever; key → how often another type      the script that met it
+                                    stood where a key of the second block
+                                    belongs, or a field of it was no number
+``arq:set-aside:<key>``     any     a week; what stood there                    as ``arq:set-aside``
 ``arq:worker:<worker>``     string  three beats; JSON record of one process     the worker's lease thread
 ``arq:workers``             zset    for ever; member worker id, score its last  the worker's lease thread
                                     beat in unix ms; the stale are pruned
@@ -95,6 +99,8 @@ DEAD_LETTERS: Final = "arq:dead:letters"
 DEAD_COUNTS: Final = "arq:dead:counts"
 WORKER_PREFIX: Final = "arq:worker:"
 WORKERS: Final = "arq:workers"
+SET_ASIDE: Final = "arq:set-aside"
+SET_ASIDE_PREFIX: Final = "arq:set-aside:"
 CRON_PREFIX: Final = "arq:cron:"
 KEEPER: Final = "arq:keeper"
 PAUSED: Final = "arq:paused"

@@ -4,6 +4,7 @@
 -- ARGV   the claim's token, lease ms
 -- reads  arq:leases:<queue>, since thousands of others may be due within a lease
 -- writes the queues; deletes arq:in-progress:<id>, its entries in arq:leases:<queue> and arq:holders:<queue>
+-- include typed
 -- include holder
 --
 -- returns how many were handed back

@@ -4,6 +4,7 @@
 -- ARGV   lease ms, then three a job: queue number, id, token
 -- reads  arq:holders:<queue>
 -- writes arq:in-progress:<id>, the parked scores in the queues and in arq:leases:<queue>
+-- include typed
 -- include holder
 --
 -- returns the ids that somebody else claimed, ended or enqueued anew meanwhile
@@ -39,6 +40,6 @@ end
 
 for number, park in pairs(parking) do
   redis.pcall('ZADD', KEYS[number], 'XX', unpack(park))
-  redis.pcall('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
+  run('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
 end
 return lost
