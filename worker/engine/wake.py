@@ -184,13 +184,13 @@ class Watcher:
         return (earliest_ms - now_ms) / 1000
 
     async def _head(self, connection: AbstractConnection) -> Any:
-        """Return a queue's head; none of what is no queue, which the claim reports."""
+        """Return a queue's head. What is no queue counts as due, so that a claim looks at it now and then."""
         try:
             return await self._reply(connection)
         except ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            return []
+            return [(b"", float("-inf"))]
 
     async def _reply(self, connection: AbstractConnection) -> Any:
         while True:

@@ -17,7 +17,7 @@ for _, queue in ipairs(KEYS) do
   if not parked.err then
     for _, id in ipairs(parked) do
       local lease = 'arq:in-progress:' .. id
-      if redis.pcall('GET', lease) == ARGV[1] then
+      if text_of(lease) == ARGV[1] then
         redis.call('DEL', lease)
         let_go(queue, id)
         -- What had no body may have been enqueued anew, for a time of its own.

@@ -17,9 +17,9 @@ local lost, parking = {}, {}
 for i = 2, #ARGV, 3 do
   local number, id, token = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
   local key = 'arq:in-progress:' .. id
-  local owner = redis.pcall('GET', key)
+  local owner = text_of(key)
   local ours = owner == token and redis.call('PEXPIRE', key, lease) == 1
-  if owner == false then
+  if not owner then
     if nobody_has_claimed_since(KEYS[number], id, token) then
       -- Run out while we were cut off: it is still ours.
       ours = redis.call('SET', key, token, 'PX', lease) and true
