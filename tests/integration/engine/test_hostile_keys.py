@@ -64,11 +64,12 @@ async def test_whatever_stands_under_a_key_the_jobs_flow(
     key = every_key("victim", worker_id=worker.worker_id)[name]
     async with serving(worker):
         for number, (value, put_value) in enumerate(every_value().items()):
-            jobs = {each: f"{each}{number}" for each in ("waiting", "running", "good", "bad")}
+            jobs = {each: f"{each}{number}" for each in ("waiting", "strange", "running", "good", "bad")}
             await put(redis, jobs["running"], "slow")
             await eventually(partial(slow.begun.__contains__, jobs["running"]))
             await put(redis, jobs["waiting"], "fine", in_ms=60)
-            for victim in ("waiting", "running"):  # the key is the job's own, or one that all share
+            await put(redis, jobs["strange"], "unheard of", in_ms=60)
+            for victim in ("waiting", "strange", "running"):  # the key is the job's own, or one that all share
                 own = key.replace("victim", jobs[victim])
                 await overwrite(redis, own, put_value)
             slow.go_on.set()

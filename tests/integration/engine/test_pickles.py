@@ -17,6 +17,8 @@ from tests.integration.engine.jobs import QUEUE, Ctx, body, now_ms, put, serving
 from tests.integration.engine.poison import fine, is_letter
 from tests.waiting import eventually
 from worker.engine import DeadLetters, Options, Replayed, Worker
+from worker.engine.claims import Status
+from worker.engine.job import Unrunnable, examine
 
 PAIR: dict[str, Any] = {"job_serializer": job_serializer, "job_deserializer": job_deserializer}
 
@@ -122,3 +124,45 @@ async def test_a_body_that_killed_its_readers_is_not_read_again(
     assert letter.enqueued_ms is not None
     assert letter.enqueued_ms >= enqueued
     assert read == []
+
+
+async def test_an_ending_over_the_limit_of_crashes_holds_although_the_job_was_claimed_since(
+    redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters
+) -> None:
+    """Else a body that takes its readers longer than a lease would go from one to the next without end."""
+    await put(redis, "bad", "fine")
+    late, next_one = (make_worker([fine], burst=False, options=Options(lease_s=0.05)) for _ in range(2))
+    await redis.set("arq:crashes:bad", 100)
+    batches = []
+    for worker in (late, next_one):
+        await redis.zadd(QUEUE, {"bad": now_ms() - 10 + 0.5})  # a lease that lapsed
+        await redis.delete("arq:in-progress:bad")
+        batches.append(await worker.link.claim(1, [0], aborts=False))
+    (claim,) = batches[0].claims
+    assert batches[1].claims
+    ending = examine(late, claim)
+    assert isinstance(ending, Unrunnable)
+    late.link.settle(ending.settlement)
+    assert await ending.settlement.wait() is Status.DONE
+    letter = await letters.show("bad")
+    assert letter is not None
+    assert "workers" in letter.reason
+    assert await redis.zscore(QUEUE, "bad") is None
+
+
+async def test_such_an_ending_does_not_end_a_job_that_was_enqueued_anew(
+    redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters
+) -> None:
+    await put(redis, "bad", "fine")
+    await redis.set("arq:crashes:bad", 100)
+    await redis.zadd(QUEUE, {"bad": now_ms() - 10 + 0.5})
+    late, other = (make_worker([fine], burst=False) for _ in range(2))
+    (claim,) = (await late.link.claim(1, [0], aborts=False)).claims
+    ending = examine(late, claim)
+    assert isinstance(ending, Unrunnable)
+    await redis.delete("arq:crashes:bad", "arq:in-progress:bad")  # as its replay does
+    await put(redis, "bad", "fine")
+    assert (await other.link.claim(1, [0], aborts=False)).claims
+    late.link.settle(ending.settlement)
+    assert await ending.settlement.wait() is Status.LOST
+    assert await letters.count() == 0

@@ -22,8 +22,10 @@ from noteflow.infrastructure.queue.client import JobClient
 from tests.hostile import every_key, every_value
 from tests.integration.worker.letters import bury
 from tests.integration.worker.stage import Stage, batch
+from tests.proxy import Proxy
 from tests.waiting import eventually
 from worker.dead_letters import LetterMover
+from worker.dead_letters.reading import MOST_BYTES
 from worker.inspection.acts import Act, told
 from worker.inspection.acts_mover import keep_moving_acts
 from worker.logs import logger
@@ -75,6 +77,7 @@ async def test_rows_letters_and_acts_are_carried_whatever_stands_under_every_key
         if when == "meanwhile":
             await eventually(lambda: redis.exists(keys.OUTBOX_MARK))
             await overwrite()
+            await eventually(partial(_is_marked, redis))
         job_id = await bury(redis, batch(met, 0))
         await client.enqueue(batch(met, 1))
         async with stage.unit() as unit:
@@ -87,6 +90,13 @@ async def test_rows_letters_and_acts_are_carried_whatever_stands_under_every_key
         act = Act("replay", "ada", job_id="j")
         await redis.execute_command(*told([act]))
         await eventually(partial(rows, stage, "SELECT 1 FROM operator_acts WHERE id = :id", id=act.id))
+
+
+async def _is_marked(redis: Any) -> bool:
+    run_id = (await redis.info("server"))["run_id"]
+    return bool(
+        await redis.type(keys.OUTBOX_MARK) == b"string" and await redis.get(keys.OUTBOX_MARK) == run_id.encode()
+    )
 
 
 async def _is_list_or_none(redis: Redis) -> bool:
@@ -149,3 +159,61 @@ async def test_letters_whose_list_was_overwritten_are_found_again(
     kept = {row.job_id for row in await rows(stage, "SELECT job_id FROM dead_letters")}
     assert kept == {first, second}
     assert await redis.zcard(keys.DEAD_LETTERS) == 0
+
+
+@pytest.mark.parametrize("value", ["abc", {"moved": "abc"}, {"moved": str(2**63 - 1)}])
+async def test_a_letter_is_moved_whatever_stands_in_the_place_of_the_counts(
+    stage: Stage, met: UUID, redis: Any, mover: LetterMover, value: Any
+) -> None:
+    await bury(redis, batch(met, 0))
+    await redis.delete(keys.DEAD_COUNTS)
+    if isinstance(value, str):
+        await redis.set(keys.DEAD_COUNTS, value)
+    else:
+        await redis.hset(keys.DEAD_COUNTS, mapping=value)
+    assert await mover.move_some() == 1
+    assert await mover.move_some() == 0
+
+
+async def test_pauses_are_restored_over_what_is_no_hash(stage: Stage, redis: Any) -> None:
+    await redis.execute_command(*told([Act("pause", "ada", target="queue:arq:low", note="look first")]))
+    async with beside(stage, redis):
+        await eventually(partial(rows, stage, "SELECT 1 FROM operator_acts"))
+        await redis.flushdb()
+        await redis.set(keys.PAUSED, "abc")
+        await eventually(partial(_is_paused, redis))
+    assert await redis.get(f"arq:set-aside:{keys.PAUSED}") == b"abc"
+
+
+async def _is_paused(redis: Any) -> bool:
+    return bool(await redis.type(keys.PAUSED) == b"hash" and await redis.hexists(keys.PAUSED, "queue:arq:low"))
+
+
+async def test_a_letter_that_does_not_come_in_time_is_passed_over(stage: Stage, met: UUID, redis_url: str) -> None:
+    async with Proxy(redis_url) as proxy, Redis.from_url(redis_url) as direct:
+        first, second = await bury(direct, batch(met, 0)), await bury(direct, batch(met, 1))
+        await direct.zadd(keys.DEAD_LETTERS, {first: 1})
+        async with Redis.from_url(proxy.url, socket_timeout=0.3) as slow:
+            mover = LetterMover(stage.engine, slow, logger())
+            for nth in (1, 2):
+                proxy.on(b"HMGET", "hang", nth=nth)
+            with capture_logs() as lines:
+                await eventually(mover.move_some)
+            assert [line["job"] for line in lines if line["event"] == "dead_letter.immovable"] == [first]
+        assert [row.job_id for row in await rows(stage, "SELECT job_id FROM dead_letters")] == [second]
+        assert await direct.zscore(keys.DEAD_LETTERS, first) == 1
+
+
+async def test_a_letter_longer_than_is_kept_is_measured_and_not_fetched(
+    stage: Stage, met: UUID, redis: Any, mover: LetterMover
+) -> None:
+    long, short = await bury(redis, batch(met, 0)), await bury(redis, batch(met, 1))
+    await redis.hset(f"arq:dead:letter:{long}", mapping={"body": b"x" * (MOST_BYTES + 1), "errors": b"x" * 2_000_000})
+    sent = (await redis.info("stats"))["total_net_output_bytes"]
+    while await mover.move_some():
+        pass
+    assert (await redis.info("stats"))["total_net_output_bytes"] - sent < 1_000_000
+    found = {row.job_id: row for row in await rows(stage, "SELECT job_id, reason, body FROM dead_letters")}
+    assert found[long].body is None
+    assert f"its payload of {MOST_BYTES + 1} bytes is too long to be kept" in found[long].reason
+    assert found[short].body
