@@ -19,6 +19,7 @@ from worker.cli.jobs.stats import page
 from worker.inspection import pausing
 from worker.inspection.checks.finding import Verdict
 from worker.inspection.checks.fit import check_clocks, check_payloads, check_pickles, check_workers
+from worker.inspection.checks.redis import check_redis
 from worker.inspection.choice import Choice
 from worker.inspection.listing import list_jobs
 from worker.inspection.loss import RedisLoss
@@ -263,3 +264,14 @@ async def test_waiting_jobs_that_are_pickled_are_an_error_unless_pickles_are_rea
     assert [each.verdict.value for each in await check_pickles(ground.sources, allow_pickle=True)] == ["ok"]
     (refused,) = await check_payloads(ground.sources, 10, allow_pickle=False)
     assert "ALLOW_PICKLE" in refused.found
+
+
+async def test_keys_that_were_set_aside_are_named_by_the_check(ground: Ground) -> None:
+    assert "redis keys" not in {each.subject for each in await check_redis(ground.sources)}
+    await ground.redis.hset("arq:set-aside", mapping={"arq:dead:counts": 2, b"\xff": 1})
+    (finding,) = [each for each in await check_redis(ground.sources) if each.subject == "redis keys"]
+    assert finding.verdict.value == "warning"
+    assert finding.found == "2 held another type, or no number, and were set aside: \\xff, arq:dead:counts"
+    await ground.redis.delete("arq:set-aside")
+    await ground.redis.set("arq:set-aside", "abc")
+    assert "redis keys" not in {each.subject for each in await check_redis(ground.sources)}

@@ -30,10 +30,18 @@ local function is_wrong_type(answer)
   return is_error(answer) and string.find(answer.err, 'WRONGTYPE', 1, true) ~= nil
 end
 
+-- Beyond so many keys they are counted together.
+local MOST_NAMED = 1000
+
 local function note_set_aside(key)
-  if is_error(redis.pcall('HINCRBY', 'arq:set-aside', key, 1)) then
+  local named = redis.pcall('HLEN', 'arq:set-aside')
+  if is_error(named) then
     redis.call('DEL', 'arq:set-aside')
-    redis.call('HINCRBY', 'arq:set-aside', key, 1)
+  elseif named >= MOST_NAMED and redis.call('HEXISTS', 'arq:set-aside', key) == 0 then
+    key = 'others'
+  end
+  if is_error(redis.pcall('HINCRBY', 'arq:set-aside', key, 1)) then
+    redis.call('HSET', 'arq:set-aside', key, 1)
   end
 end
 
