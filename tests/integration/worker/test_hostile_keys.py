@@ -217,3 +217,17 @@ async def test_a_letter_longer_than_is_kept_is_measured_and_not_fetched(
     assert found[long].body is None
     assert f"its payload of {MOST_BYTES + 1} bytes is too long to be kept" in found[long].reason
     assert found[short].body
+
+
+async def test_rows_of_a_queue_that_is_none_hold_up_no_others(stage: Stage, met: UUID, redis: Any) -> None:
+    await redis.set("low", "no queue")
+    async with stage.unit() as unit:
+        (first,) = await unit.jobs.enqueue(batch(met, 0))
+        (second,) = await unit.jobs.enqueue(batch(met, 1))
+        await unit.commit()
+    async with stage.engine.begin() as connection:
+        await connection.execute(text("UPDATE outbox SET queue = 'low' WHERE job_id = :id"), {"id": first})
+    async with beside(stage, redis):
+        await eventually(partial(redis.zscore, keys.DEFAULT_QUEUE, second))
+        await redis.delete("low")
+        await eventually(partial(redis.zscore, "low", first))
