@@ -28,7 +28,9 @@ async def remaining(redis: Any, queue: str) -> Remaining:
         pipe.zcard(queue)
         pipe.hkeys(keys.PAUSED)
         jobs, paused = await pipe.execute(raise_on_error=False)
-    jobs, paused = _sound(jobs, 0), _sound(paused, [])
+    paused = _sound(paused, [])
+    if isinstance(jobs, Exception):
+        raise jobs  # a burst must not take what is no queue for an empty one
     of_queue = f"queue:{queue}".encode()
     if of_queue in paused:
         return Remaining(0, {of_queue: jobs} if jobs else {})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from arq.worker import func
+from redis.exceptions import ResponseError
 
 from noteflow.infrastructure.queue import keys
 from tests.hostile import every_key, every_value
@@ -149,3 +150,19 @@ async def test_what_is_on_a_shelf_comes_back_although_its_shelf_was_lost(redis: 
         await eventually(lambda: redis.exists(keys.SET_ASIDE))
         await redis.delete(keys.PAUSED)
         await eventually(lambda: redis.exists("arq:result:shelved"))
+
+
+async def test_a_burst_does_not_take_what_is_no_queue_for_an_empty_one(redis: Any, make_worker: MakeWorker) -> None:
+    await redis.set(QUEUE, "abc")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await make_worker([fine]).main()
+
+
+@pytest.mark.parametrize("name", [name for name in KEYS if name not in THE_QUEUE])
+async def test_a_burst_ends_over_whatever_stands_under_a_key(redis: Any, make_worker: MakeWorker, name: str) -> None:
+    for put_value in list(every_value().values())[::3]:
+        await redis.flushdb()
+        await put_value(redis, KEYS[name])
+        await put(redis, "good", "fine")
+        await make_worker([fine], allow_abort_jobs=True).main()
+        assert await redis.exists("arq:result:good")
