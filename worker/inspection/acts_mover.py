@@ -12,8 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from noteflow.domain.errors import Unavailable
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
 from worker.inspection.acts import move_acts
-from worker.logs import logger
-from worker.story import place_of
 
 
 async def keep_moving_acts(engine: AsyncEngine, redis: Any, *, rest_s: float = 10.0) -> None:
@@ -23,6 +21,4 @@ async def keep_moving_acts(engine: AsyncEngine, redis: Any, *, rest_s: float = 1
             await move_acts(engine, redis)
         except (Unavailable, SQLAlchemyError, *REDIS_FAILURES):  # others tell of it
             pass
-        except Exception as error:  # what one entry is must not end the moving of all others
-            logger().error("operator_acts.failed", error=type(error).__name__, at=place_of(error))
         await asyncio.sleep(random.uniform(rest_s / 2, rest_s))  # noqa: S311  # not a secret
