@@ -166,7 +166,7 @@ class GiveBack(Settlement):
 class Bury(Settlement):
     """Make the job a dead letter; `errors` is a JSON array of this run's `AttemptError`.
 
-    With `crashes` it is one whoever has claimed it since, if it has had so many: each claim would end it so.
+    With `crashes` it holds even if the job was claimed again since, if it has had so many: each claim ends it so.
     """
 
     function: str = ""

@@ -17,7 +17,7 @@ from worker.functions import QUEUE, WORKER, keep_unreadable
 from worker.payloads import stock_deserializer
 from worker.results import result_serializer
 
-SECRET = "nobody may read this"
+SECRET = "words of a transcript"
 BODIES = {
     "pickled": pickle.dumps({"t": None, "f": "ingest_segments", "a": (SECRET,), "k": {}, "et": 1}),
     "cut": b'{"t":null,"f":"ingest_segments","a":["' + SECRET.encode(),

@@ -5,7 +5,7 @@
 --        themselves), function, reason, errors of this attempt (JSON array), tries, worker, enqueued (ms or ''),
 --        most letters kept, life of the result (ms; 0 for ever, -1 none), result, body as claimed ('' if it had none),
 --        most bytes of a body that are kept ('' = all): a longer one is not, only its length; crashes ('' = none) with
---        which the job ends whoever has claimed it since, for each of them would end it so
+--        which the job ends even if it was claimed again since: each claim ends it so
 -- reads  arq:job:<id>, arq:errors:<id>, arq:crashes:<id>, arq:holders:<queue>
 -- writes arq:dead:letter:<id>, arq:dead:letters, arq:dead:counts, arq:result:<id>;
 --        deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its entries in the queue,

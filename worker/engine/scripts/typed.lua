@@ -1,5 +1,5 @@
 -- Values as any writer of Redis may have left them: read as what they should be, or as nothing. A key of ours that holds
--- another type is set aside, so that it stops nobody: `arq:set-aside:<key>` keeps it for a week, `arq:set-aside` counts.
+-- another type is set aside, so that it stops no script: `arq:set-aside:<key>` keeps it for a week, `arq:set-aside` counts.
 --
 -- Included by the other scripts.
 --
