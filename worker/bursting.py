@@ -46,7 +46,7 @@ async def carry_over(settings: Settings, log: FilteringBoundLogger) -> bool:
 
 
 async def _tell_paused(redis: Redis, left: Remaining, log: FilteringBoundLogger) -> None:
-    values = {field: await redis.hget(PAUSED, field.decode()) or b"" for field in left.paused}  # type: ignore[misc]
+    values = {field: await redis.hget(PAUSED, field) or b"" for field in left.paused}  # type: ignore[misc,arg-type]
     for pause, jobs in zip(read_pauses(values), (left.paused[field] for field in sorted(values)), strict=True):
         log.warning("burst.paused", scope=pause.scope, name=pause.name, jobs=jobs, by=pause.actor, reason=pause.reason)
 

@@ -10,15 +10,15 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from noteflow.infrastructure.queue.codec import job_deserializer
 from noteflow.infrastructure.queue.urls import parse_redis_url
 from worker.application import application
 from worker.aside import aside
 from worker.engine.gate import Gate
 from worker.engine.scripts import load_scripts
 from worker.engine.supervision import supervise
-from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
+from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions, keep_unreadable
 from worker.logs import configure_logging, logger
+from worker.payloads import bounded_deserializer, stock_deserializer
 from worker.redis_settings import redis_settings
 from worker.results import result_serializer
 from worker.settings import Settings, UnsoundSettings, load_settings
@@ -40,7 +40,10 @@ def worker_settings() -> type:
     except UnsoundSettings as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
-    return type("WorkerSettings", (), worker_arguments(settings, for_stock_worker, Gate()))
+    arguments = worker_arguments(settings, for_stock_worker, Gate())
+    arguments["functions"].append(keep_unreadable())
+    arguments["job_deserializer"] = stock_deserializer(allow_pickle=settings.allow_pickle)
+    return type("WorkerSettings", (), arguments)
 
 
 def worker_arguments(
@@ -59,7 +62,7 @@ def worker_arguments(
         "health_check_interval": 15,
         "allow_abort_jobs": True,
         "job_serializer": result_serializer,
-        "job_deserializer": job_deserializer,
+        "job_deserializer": bounded_deserializer,
         "on_startup": on_startup,
         "on_shutdown": on_shutdown,
     }

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     drain_timeout_s: Seconds = Field(default=25.0, description="how long running jobs get after SIGTERM")
     lease_s: Seconds = Field(default=10.0, description="after this a dead worker's jobs are claimed by others")
     keep_result_s: SecondsOrNone = Field(default=3600.0, description="how long a job's result can be read")
+    allow_pickle: bool = Field(default=False, description="read jobs that stock Arq producers have pickled")
 
     optimistic_attempts: Count = Field(default=2, description="attempts before the one that locks the meeting's row")
     bug_attempts: Count = Field(default=3, description="attempts before an unexpected error makes a dead letter")

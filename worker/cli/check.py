@@ -16,7 +16,7 @@ from worker.inspection.checks import Finding, Verdict
 from worker.inspection.checks.around import check_around
 from worker.inspection.checks.blocking import check_blocking
 from worker.inspection.checks.finding import error
-from worker.inspection.checks.fit import check_clocks, check_payloads, check_settings, check_workers
+from worker.inspection.checks.fit import check_clocks, check_payloads, check_pickles, check_settings, check_workers
 from worker.inspection.checks.loss import check_loss
 from worker.inspection.checks.postgres import check_postgresql
 from worker.inspection.checks.redis import check_redis
@@ -56,8 +56,9 @@ async def _findings(*, compat: bool, sample: int) -> list[Finding]:
             findings += await check_rights(sources)
             findings += await check_workers(sources)
             findings += await check_loss(sources)
+            findings += await check_pickles(sources, allow_pickle=settings.allow_pickle)
         if compat:
-            findings += await check_payloads(sources, sample)
+            findings += await check_payloads(sources, sample, allow_pickle=settings.allow_pickle)
     return findings
 
 

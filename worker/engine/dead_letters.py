@@ -87,7 +87,8 @@ class DeadLetters:
     async def counts(self) -> dict[str, int]:
         """Return how many were ever ``buried``, ``evicted`` to make room, ``replayed`` and ``dropped``."""
         known = dict.fromkeys(("buried", "evicted", "replayed", "dropped"), 0)
-        return known | {name.decode(): int(n) for name, n in (await self._redis.hgetall(keys.DEAD_COUNTS)).items()}
+        told = await self._redis.hgetall(keys.DEAD_COUNTS)
+        return known | {name.decode("utf-8", "replace"): _whole(n) for name, n in told.items()}
 
     async def find(self, matching: Matching | None = None) -> AsyncIterator[DeadLetter]:
         """Yield the letters that match, newest first, by pages; those that come or go meanwhile may be missed."""
@@ -152,8 +153,8 @@ class DeadLetters:
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in ids:
                 pipe.hgetall(keys.DEAD_LETTER_PREFIX.encode() + key)
-            fields = await pipe.execute()
-        return [_letter(key, form) for key, form in zip(ids, fields, strict=True) if form]
+            fields = await pipe.execute(raise_on_error=False)
+        return [_letter(key, form) for key, form in zip(ids, fields, strict=True) if form and isinstance(form, dict)]
 
 
 def _letter(key: bytes, form: dict[bytes, bytes]) -> DeadLetter:
@@ -166,13 +167,18 @@ def _letter(key: bytes, form: dict[bytes, bytes]) -> DeadLetter:
         text("queue"),
         text("reason"),
         _attempts(form.get(b"errors", b"[]")),
-        int(text("tries") or 0),
-        int(text("crashes") or 0),
-        int(text("enqueued_ms")) if text("enqueued_ms") else None,
-        int(text("died_ms")),
+        _whole(form.get(b"tries")),
+        _whole(form.get(b"crashes")),
+        _whole(form.get(b"enqueued_ms")) or None,
+        _whole(form.get(b"died_ms")),
         text("worker"),
         form.get(b"body"),
     )
+
+
+def _whole(told: bytes | None) -> int:
+    """Return a whole number; 0 for whatever else was written there."""
+    return int(told) if told and told.isdigit() and len(told) <= 15 else 0
 
 
 def _attempts(told: bytes) -> tuple[AttemptError, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, ResponseError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +18,10 @@ from worker.inspection.kept_pauses import Restored, restore_pauses
 
 PAGE = 5_000
 LATELY_S = 60
+LONGEST_TIME = 15
+"""In digits of unix ms."""
+
+LONGEST_MARK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +59,36 @@ async def notice_loss(engine: AsyncEngine, redis: Redis, *, was_marked: bool = F
 async def lost_lately(redis: Redis) -> bool:
     """Whether any relay has noticed a loss within the last minute."""
     try:
-        at_ms: bytes | None = await redis.hget(keys.OUTBOX_LOST, "at")  # type: ignore[misc]
-        seconds, _ = await redis.time()
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.hget(keys.OUTBOX_LOST, "at")
+            pipe.time()
+            at_ms, now = await pipe.execute(raise_on_error=False)
+        if isinstance(now, Exception):
+            raise now
     except REDIS_FAILURES as error:
         raise unavailable(error, redis) from without_arguments(error)
-    return at_ms is not None and seconds - int(at_ms) / 1000 < LATELY_S
+    is_time = isinstance(at_ms, bytes) and at_ms.isdigit() and len(at_ms) <= LONGEST_TIME
+    return is_time and now[0] - int(at_ms) / 1000 < LATELY_S
 
 
 async def _mark_and_run_id(redis: Redis) -> tuple[bytes | None, bytes]:
     try:
         async with redis.pipeline(transaction=False) as pipe:
-            pipe.get(keys.OUTBOX_MARK)
+            pipe.getrange(keys.OUTBOX_MARK, 0, LONGEST_MARK)
             pipe.info("server")
             pipe.info("replication")
             mark, server, replication = await pipe.execute(raise_on_error=False)
         if isinstance(mark, Exception):
-            raise mark
+            if not isinstance(mark, ResponseError) or "WRONGTYPE" not in str(mark):
+                raise mark
+            mark = b""  # it is no mark of ours
         if isinstance(replication, dict) and replication.get("slave_read_only") == 1:
             # Asked for what it has, it would answer with the past, for as long as we are connected to it.
             await redis.connection_pool.disconnect(inuse_connections=False)
             raise ReadOnlyError("it follows another server")
     except REDIS_FAILURES as error:
         raise unavailable(error, redis) from without_arguments(error)
-    return mark, _run_id(server)
+    return mark or None, _run_id(server)
 
 
 def _run_id(server: Any) -> bytes:
@@ -99,7 +110,7 @@ async def _doubt_all(engine: AsyncEngine) -> int:
 
 # Several relays may notice at once, and share the rows between them. An hour is for whoever asks what has happened.
 _LEAVE_MARK = """
-    local before = redis.call('GET', KEYS[1])
+    local before = redis.pcall('GET', KEYS[1])
     redis.call('SET', KEYS[1], ARGV[1])
     if ARGV[3] == '0' then
       return
@@ -108,8 +119,14 @@ _LEAVE_MARK = """
     if before ~= ARGV[1] then
       redis.call('DEL', KEYS[2])
     end
+    if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then
+      redis.call('DEL', KEYS[2])
+    end
     redis.call('HSETNX', KEYS[2], 'at', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
-    redis.call('HINCRBY', KEYS[2], 'jobs', ARGV[2])
+    local counted = redis.pcall('HINCRBY', KEYS[2], 'jobs', ARGV[2])
+    if type(counted) == 'table' and counted.err then
+      redis.call('HSET', KEYS[2], 'jobs', ARGV[2])
+    end
     redis.call('EXPIRE', KEYS[2], 3600)
 """
 

@@ -19,6 +19,8 @@ from worker.inspection.sources import RedisAway, Sources
 from worker.inspection.words import span
 from worker.settings import Settings
 
+PICKLES_SAMPLE: Final = 100
+PICKLES_FIX: Final = "set ALLOW_PICKLE=true for the workers, or let the producers write JSON (docs/producers.md)"
 FAR_MS: Final = 1_000
 TOO_FAR_MS: Final = 30_000
 
@@ -118,7 +120,30 @@ def _missed(fleet: Fleet) -> list[Finding]:
     return told
 
 
-async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
+async def check_pickles(sources: Sources, *, allow_pickle: bool, sample: int = PICKLES_SAMPLE) -> list[Finding]:
+    """Whether waiting jobs are pickled and these settings refuse them: by the first bytes of a sample."""
+    if allow_pickle:
+        return [ok("pickles", "ALLOW_PICKLE is on: plain data is read")]
+    try:
+        fleet = await read_fleet(sources, await sources.now_ms())
+        ids = [job_id for queue in fleet.queues(sources.queue_name) for job_id in await _sample(sources, queue, sample)]
+        async with sources.redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.getrange(keys.JOB_PREFIX.encode() + job_id, 0, 0)
+            firsts = await sources.answer(pipe.execute(raise_on_error=False))
+    except RedisAway:  # other findings tell of it
+        return []
+    pickled = [job_id for job_id, first in zip(ids, firsts, strict=True) if first == b"\x80"]
+    if not pickled:
+        return [ok("pickles", f"none of {len(ids):,} waiting jobs looked at is pickled")]
+    first = pickled[0].decode("utf-8", "backslashreplace")
+    told = (
+        f"{len(pickled):,} of {len(ids):,} waiting jobs looked at are pickled, the first is {first}: they become dead"
+    )
+    return [error("pickles", f"{told} letters, for ALLOW_PICKLE is off", PICKLES_FIX)]
+
+
+async def check_payloads(sources: Sources, sample: int, *, allow_pickle: bool) -> list[Finding]:
     """Whether this version would take what waits: the `sample` jobs at each queue's head, and as many at its end."""
     try:
         fleet = await read_fleet(sources, await sources.now_ms())
@@ -129,7 +154,7 @@ async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
                 if body is None:
                     continue
                 looked += 1
-                if (refusal := _refusal(body)) is not None:
+                if (refusal := _refusal(body, allow_pickle=allow_pickle)) is not None:
                     refusals[refusal] += 1
                     examples.setdefault(refusal, job_id.decode("utf-8", "backslashreplace"))
     except RedisAway as away:
@@ -151,8 +176,8 @@ async def _sample(sources: Sources, queue: str, sample: int) -> list[bytes]:
     return list(dict.fromkeys([*head, *end]))
 
 
-def _refusal(body: bytes) -> str | None:
+def _refusal(body: bytes, *, allow_pickle: bool) -> str | None:
     try:
-        return refusal_of(deserialize(body))
+        return refusal_of(deserialize(body, allow_pickle=allow_pickle))
     except CodecError as unreadable:
         return masked_unreadable(str(unreadable))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -116,3 +118,14 @@ async def test_half_lost(ground: Ground) -> None:
 async def test_waiting_without_postgresql(ground: Ground) -> None:
     await ground.take_postgresql_away()
     await says(ground, await next_in_line(ground), "waiting", "next", "PostgreSQL is away", command="jobs stats")
+
+
+async def test_released_because_it_is_a_pickle(ground: Ground) -> None:
+    await ground.worker()
+    await ground.redis.set(
+        "arq:job:stock", pickle.dumps({"t": None, "f": "ingest_segments", "a": (), "k": {}, "et": 1})
+    )
+    await ground.redis.zadd("arq:queue", {"stock": time.time() * 1000 + 20_000})
+    told = {"n:pickle_refused": 1, "at:pickle_refused": 1, "by:pickle_refused": WORKER}
+    await ground.redis.hset("arq:handed-back:stock", mapping=told)
+    await says(ground, "stock", "pickle_refused", "refused it as a pickle", "ALLOW_PICKLE", command="check")
