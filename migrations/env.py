@@ -10,12 +10,11 @@ import asyncio
 import os
 
 from alembic import context
-from sqlalchemy import Connection, pool
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection
 
+from noteflow.domain.errors import InvalidValue
 from noteflow.infrastructure.persistence import job_tables
-from noteflow.infrastructure.persistence.engine import ISOLATION
-from noteflow.infrastructure.persistence.urls import normalise_database_url
+from noteflow.infrastructure.persistence.engine import create_engine
 
 
 def run() -> None:
@@ -34,11 +33,13 @@ async def _run_on_database_url() -> None:
     url = os.environ.get("DATABASE_URL")
     if not url:
         raise SystemExit("DATABASE_URL is not set: it names the database to migrate")
-    engine = create_async_engine(
-        normalise_database_url(url),
-        poolclass=pool.NullPool,
-        connect_args={"server_settings": {"default_transaction_isolation": ISOLATION}},
-    )
+    try:
+        engine = create_engine(
+            url, pool_size=1, command_timeout_s=3600.0, idle_in_transaction_timeout_s=3600.0,
+            application_name="noteflow-migrate",
+        )  # fmt: skip
+    except InvalidValue as refusal:
+        raise SystemExit(str(refusal)) from None
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_run_on)

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from jobs import handlers
 from noteflow.infrastructure.persistence.engine import create_engine, create_session_factory
 from noteflow.infrastructure.persistence.ledger import JobIdentity
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from noteflow.infrastructure.queue.urls import open_redis
 from worker.aside import aside
 from worker.dead_letters import LetterMover
 from worker.engine.gate import Gate
@@ -60,7 +60,7 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
         idle_in_transaction_timeout_s=settings.database_idle_in_transaction_timeout_s,
         application_name=f"noteflow-worker {socket.gethostname()} {os.getpid()}"[:63],
     )
-    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
+    redis = open_redis(settings.redis_url.get_secret_value(), timeout_s=5.0)
     watch = StorageWatch(engine, gate, logger())
     frozen = FrozenSessions(engine, logger(), after_s=settings.database_idle_in_transaction_timeout_s)
     watch.suspect()  # until PostgreSQL has answered; this must not wait for it

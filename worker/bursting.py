@@ -13,6 +13,7 @@ from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from noteflow.infrastructure.queue.keys import PAUSED
+from noteflow.infrastructure.queue.urls import open_redis
 from worker.engine.remaining import Remaining, remaining
 from worker.inspection.pauses import read_pauses
 from worker.outbox.dispatching import dispatch_due
@@ -26,7 +27,7 @@ async def carry_over(settings: Settings, log: FilteringBoundLogger) -> bool:
     If it does not, what is paused is told to the log.
     Raises Unavailable: a burst that cannot tell must not look like one that is done.
     """
-    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5.0, socket_connect_timeout=5.0)
+    redis = open_redis(settings.redis_url.get_secret_value(), timeout_s=5.0)
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=1)
     try:
         dispatcher = Dispatcher(redis)
@@ -45,7 +46,7 @@ async def carry_over(settings: Settings, log: FilteringBoundLogger) -> bool:
 
 
 async def _tell_paused(redis: Redis, left: Remaining, log: FilteringBoundLogger) -> None:
-    values = {field: await redis.hget(PAUSED, field.decode()) or b"" for field in left.paused}  # type: ignore[misc]
+    values = {field: await redis.hget(PAUSED, field) or b"" for field in left.paused}  # type: ignore[misc,arg-type]
     for pause, jobs in zip(read_pauses(values), (left.paused[field] for field in sorted(values)), strict=True):
         log.warning("burst.paused", scope=pause.scope, name=pause.name, jobs=jobs, by=pause.actor, reason=pause.reason)
 

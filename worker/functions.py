@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import msgspec
 from arq.worker import Function, JobExecutionFailed, Retry, func
 
 from jobs import handlers
+from noteflow.domain.errors import CodecError
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.codec import HEAD_BYTES, function_in
+from noteflow.infrastructure.queue.failures import type_name
 from worker.delivery import Delivery
 from worker.endings import LONGEST_HAND_BACK_S, Completed, Dead, Ending, HandedBack, Parked
 from worker.engine.scripts import run_script
-from worker.engine.verdicts import HandBack, Refused
+from worker.engine.verdicts import AttemptError, HandBack, Refused, error_list
 from worker.executor import Executor
+from worker.payloads import UNREADABLE
 
 Context = dict[str, Any]
 Translate = Callable[[Context, Delivery, Ending], Awaitable[Any]]
@@ -97,15 +100,30 @@ async def for_stock_worker(ctx: Context, delivery: Delivery, ending: Ending) -> 
             raise JobExecutionFailed(reason)
 
 
+def keep_unreadable() -> Function:
+    """The function that Arq's own worker runs in the place of a job that it cannot read: it keeps a dead letter."""
+
+    async def keep(ctx: Context, reason: str) -> None:
+        job_id, redis = ctx["job_id"], ctx["redis"]
+        head: bytes = await redis.getrange(keys.job(job_id), 0, HEAD_BYTES - 1)
+        told = f"the body cannot be read: {reason}"
+        errors = error_list([AttemptError(type_name(CodecError()), reason, attempt=ctx["job_try"], worker=ctx[WORKER])])
+        await _copy(
+            ctx, job_id, ctx[QUEUE], function_in(head) or "<unknown>", told, errors, ctx["job_try"], ctx[WORKER], ""
+        )
+        raise JobExecutionFailed(told)
+
+    return func(keep, name=UNREADABLE, max_tries=_UNLIMITED)
+
+
 async def _bury(ctx: Context, delivery: Delivery, ending: Dead) -> None:
-    errors = msgspec.json.encode([error.as_dict() for error in ending.errors])
+    await _copy(
+        *(ctx, delivery.job_id, delivery.queue, delivery.function, ending.reason, error_list(ending.errors)),
+        *(delivery.number, delivery.worker, delivery.enqueued_ms),
+    )
+
+
+async def _copy(ctx: Context, job_id: str, queue: str, *told: Any) -> None:
+    """Copy a job into the dead letters, with its function, reason, errors, tries, worker and when it was enqueued."""
     only_copy, no_fence, keep_all, no_result = 0, "", 0, -1
-    await run_script(
-        ctx["redis"],
-        "bury",
-        [delivery.queue],
-        [
-            delivery.job_id, no_fence, only_copy, delivery.function, ending.reason, errors, delivery.number,
-            delivery.worker, delivery.enqueued_ms, keep_all, no_result, "", "",
-        ],
-    )  # fmt: skip
+    await run_script(ctx["redis"], "bury", [queue], [job_id, no_fence, only_copy, *told, keep_all, no_result, "", ""])

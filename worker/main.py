@@ -9,17 +9,17 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from arq.connections import RedisSettings
-
-from noteflow.infrastructure.queue.codec import job_deserializer
+from noteflow.infrastructure.queue.urls import parse_redis_url
 from worker.application import application
 from worker.aside import aside
 from worker.engine.gate import Gate
 from worker.engine.scripts import load_scripts
 from worker.engine.supervision import supervise
-from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions
+from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions, keep_unreadable
 from worker.logs import configure_logging, logger
+from worker.payloads import bounded_deserializer, stock_deserializer
 from worker.printable import printable_lines
+from worker.redis_settings import redis_settings
 from worker.results import result_serializer
 from worker.settings import Settings, UnsoundSettings, load_settings
 from worker.storage_watch import StorageWatch
@@ -40,7 +40,10 @@ def worker_settings() -> type:
     except UnsoundSettings as error:
         os.write(2, f"{printable_lines(str(error))}\n".encode())
         raise SystemExit(2) from None
-    return type("WorkerSettings", (), worker_arguments(settings, for_stock_worker, Gate()))
+    arguments = worker_arguments(settings, for_stock_worker, Gate())
+    arguments["functions"].append(keep_unreadable())
+    arguments["job_deserializer"] = stock_deserializer(allow_pickle=settings.allow_pickle)
+    return type("WorkerSettings", (), arguments)
 
 
 def worker_arguments(
@@ -50,7 +53,7 @@ def worker_arguments(
     on_startup, on_shutdown = _hooks(settings, gate, observer)
     return {
         "functions": functions(translate, job_timeout_s=settings.job_timeout_s, keep_result_s=settings.keep_result_s),
-        "redis_settings": RedisSettings.from_dsn(settings.redis_url.get_secret_value()),
+        "redis_settings": redis_settings(settings.redis_url.get_secret_value()),
         "queue_name": settings.queue_name,
         "max_jobs": settings.max_jobs,
         "job_timeout": settings.job_timeout_s,
@@ -59,7 +62,7 @@ def worker_arguments(
         "health_check_interval": 15,
         "allow_abort_jobs": True,
         "job_serializer": result_serializer,
-        "job_deserializer": job_deserializer,
+        "job_deserializer": bounded_deserializer,
         "on_startup": on_startup,
         "on_shutdown": on_shutdown,
     }
@@ -75,6 +78,8 @@ def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[H
         load_scripts()
         app = await stack.enter_async_context(application(settings, gate, observer))
         ctx[EXECUTOR] = app.executor
+        if unverified := parse_redis_url(settings.redis_url.get_secret_value()).unverified:
+            logger().warning("redis.unverified", reason=unverified)
         # The hook does not wait for PostgreSQL: meanwhile the worker sends heartbeats, and can be told to stop.
         ready = partial(_tell_when_ready, app.storage, settings.queue_name)
         await stack.enter_async_context(aside({"ready": supervise("ready line", ready, gate, may_return=True)}))

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 
 from jobs import handlers
+from noteflow.domain.commands import MOST_BYTES_PER_JOB
 from worker.burials import tell_burial
 from worker.bursting import carry_over
 from worker.collecting import spare_what_stays
@@ -19,7 +20,6 @@ from worker.functions import WORKER, for_our_worker
 from worker.http.listen import Listen, listen_at
 from worker.logs import logger
 from worker.main import worker_arguments
-from worker.payloads import bounded_deserializer
 from worker.settings import Settings
 from worker.telemetry.observer import Observer
 from worker.telemetry.spans import exporting
@@ -85,12 +85,14 @@ def _worker(
 
     gate = Gate()
     worker = Worker(
-        **worker_arguments(settings, for_our_worker, gate, observer) | {"job_deserializer": bounded_deserializer},
+        **worker_arguments(settings, for_our_worker, gate, observer),
         burst=burst,
         # No letter gives way to newer ones: they leave Redis for PostgreSQL, however long that is away.
         options=Options(
             gate=gate,
             log_arguments=False,
+            allow_pickle=settings.allow_pickle,
+            max_body_bytes=MOST_BYTES_PER_JOB,
             lease_s=settings.lease_s,
             retry_timeouts=True,
             max_dead_letters=0,

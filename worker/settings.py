@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-from noteflow.infrastructure.persistence.urls import normalise_database_url
-from noteflow.infrastructure.queue.urls import check_redis_url
+from noteflow.infrastructure.persistence.urls import parse_database_url
+from noteflow.infrastructure.queue.asking import check_queue_name
+from noteflow.infrastructure.queue.urls import parse_redis_url
+from noteflow.infrastructure.urls import masked
 from worker.http.listen import listen_at
 from worker.wording import complaint_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-Seconds = Annotated[float, Field(gt=0)]
-SecondsOrNone = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
+LEAST_S: Final = 0.001
+"""The servers count in milliseconds, and take none for no limit at all."""
+
+LONGEST_S: Final = 2_000_000
+"""Some 23 days; PostgreSQL keeps a time limit in milliseconds, as a number of 32 bits."""
+
+LONGEST_KEPT_S: Final = 10 * 366 * 86_400
+LARGEST_COUNT: Final = 10_000
+
+
+def _not_less_than_a_millisecond(seconds: float) -> float:
+    if 0 < seconds < LEAST_S:
+        raise ValueError(f"must be at least {LEAST_S:g} s")
+    return seconds
+
+
+_Resolved = AfterValidator(_not_less_than_a_millisecond)
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False), _Resolved]
+LongSeconds = Annotated[float, Field(gt=0, le=LONGEST_KEPT_S, allow_inf_nan=False), _Resolved]
+SecondsOrNone = Annotated[float, Field(ge=0, le=LONGEST_KEPT_S, allow_inf_nan=False), _Resolved]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+CountOrNone = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -44,10 +64,11 @@ class Settings(BaseSettings):
     drain_timeout_s: Seconds = Field(default=25.0, description="how long running jobs get after SIGTERM")
     lease_s: Seconds = Field(default=10.0, description="after this a dead worker's jobs are claimed by others")
     keep_result_s: SecondsOrNone = Field(default=3600.0, description="how long a job's result can be read")
+    allow_pickle: bool = Field(default=False, description="read jobs that stock Arq producers have pickled")
 
     optimistic_attempts: Count = Field(default=2, description="attempts before the one that locks the meeting's row")
     bug_attempts: Count = Field(default=3, description="attempts before an unexpected error makes a dead letter")
-    premature_deadline_s: Seconds = Field(default=900.0, description="how long a job waits for its predecessor")
+    premature_deadline_s: LongSeconds = Field(default=900.0, description="how long a job waits for its predecessor")
 
     database_pool_size: CountOrNone = Field(default=0, description="connections; 0 is max_jobs and three more")
     database_pool_timeout_s: Seconds = Field(default=10.0, description="the wait for a free connection")
@@ -68,7 +89,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database_url_is_understood(cls, url: SecretStr) -> SecretStr:
-        normalise_database_url(url.get_secret_value())
+        parse_database_url(url.get_secret_value())
         return url
 
     @field_validator("http_listen")
@@ -80,21 +101,32 @@ class Settings(BaseSettings):
     @field_validator("traces_endpoint")
     @classmethod
     def _traces_endpoint_is_understood(cls, url: SecretStr) -> SecretStr:
-        if url.get_secret_value() and not url.get_secret_value().startswith(("http://", "https://")):
+        text = url.get_secret_value()
+        if text and not text.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if text and not _names_a_host(text):
+            raise ValueError("is not a URL like http://host:4318/v1/traces")
         return url
+
+    @field_validator("queue_name")
+    @classmethod
+    def _queue_name_is_text(cls, name: str) -> str:
+        check_queue_name(name)
+        return name
 
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_understood(cls, url: SecretStr) -> SecretStr:
-        check_redis_url(url.get_secret_value(), "redis_url")
+        parse_redis_url(url.get_secret_value(), "redis_url")
         return url
 
     def shown(self, name: str) -> str:
         """The value of a setting as a person may see it: a URL without its password."""
         value = getattr(self, name)
+        if isinstance(value, str) and "://" in value:  # it was meant for another variable
+            return masked(value)
         if isinstance(value, SecretStr):
-            return _without_password(value.get_secret_value()) if value.get_secret_value() else ""
+            return masked(value.get_secret_value())
         return str(value)
 
     @property
@@ -114,6 +146,10 @@ class Settings(BaseSettings):
                 self.database_command_timeout_s <= self.retry_budget_s,
                 "RETRY_BUDGET_S must be at least DATABASE_COMMAND_TIMEOUT_S, or a statement that timed out is never"
                 " tried again",
+            ),
+            (
+                self.database_pool_size != 1,
+                "DATABASE_POOL_SIZE must be 0, or at least 2: one connection listens to the outbox for good",
             ),
             (
                 self.retry_budget_s + self._longest_attempt_s < self.job_timeout_s,
@@ -159,14 +195,15 @@ def _complaint(error: ErrorDetails) -> str:
     name = ".".join(map(str, error["loc"]))
     field = Settings.model_fields.get(name)
     given = error["input"] if field is not None and field.annotation is not SecretStr else None
+    if isinstance(given, str) and "://" in given:  # it was meant for another variable, and may hold a password
+        given = masked(given)
     return f"{name.upper()}: {complaint_of(error, given).removeprefix(f'{name}: ')}"
 
 
-def _without_password(text: str) -> str:
+def _names_a_host(url: str) -> bool:
     try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        return "***"
-    if "password" in url.query:
-        url = url.update_query_dict({"password": "***"})
-    return url.render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
+        url.encode("ascii")
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and not re.search(r"[\s\x00-\x1f]", url)
+    except ValueError:
+        return False

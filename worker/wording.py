@@ -35,7 +35,7 @@ def complaint_of(error: ErrorDetails, given: object = None) -> str:
     if must is None:  # a sentence of ours, or of whoever reads arguments
         return str(error.get("ctx", {}).get("error", error["msg"]))
     told = must.format_map(context)
-    return told if given in (None, "") else f"{told}, not {_shown(given)}"
+    return told if given in (None, "") else f"{told}, not {shown(given)}"
 
 
 def _plain(value: object) -> object:
@@ -44,6 +44,7 @@ def _plain(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value that was given, quoted, and cut where it is long."""
     text = str(value)
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

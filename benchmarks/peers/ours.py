@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from arq.connections import RedisSettings, create_pool
+from arq.connections import create_pool
 from pydantic import SecretStr
 
 from benchmarks.peers.arq_wire import ArqProducer, arq_function
@@ -24,6 +24,7 @@ from worker.endings import Completed, Ending
 from worker.engine import Gate, Options, Worker
 from worker.functions import for_our_worker
 from worker.main import worker_arguments
+from worker.redis_settings import redis_settings
 from worker.settings import Settings
 
 
@@ -39,7 +40,7 @@ class Ours:
     @asynccontextmanager
     async def producer(self, config: Config) -> AsyncIterator[Producer]:
         """Arq's pool for bare jobs, our client for commands."""
-        redis = await create_pool(RedisSettings.from_dsn(config.redis_url), job_serializer=job_serializer)
+        redis = await create_pool(redis_settings(config.redis_url), job_serializer=job_serializer)
         try:
             async with JobClient.from_url(config.redis_url) as client:
                 yield OurProducer(redis, client)
@@ -80,7 +81,7 @@ def _bare(config: Config, work: Work) -> dict[str, Any]:
 
     return {
         "functions": [arq_function(name, getattr(work, name)) for name in ("noop", "nap")],
-        "redis_settings": RedisSettings.from_dsn(config.redis_url),
+        "redis_settings": redis_settings(config.redis_url),
         "max_jobs": config.max_jobs,
         "job_serializer": job_serializer,
         "job_deserializer": job_deserializer,

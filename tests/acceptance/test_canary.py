@@ -66,6 +66,7 @@ async def test_no_word_and_no_password_is_told_to_anybody(
     settings = {
         "LOG_LEVEL": level,
         "LOG_FORMAT": form,
+        "ALLOW_PICKLE": "true",
         "HTTP_LISTEN": f"127.0.0.1:{port}",
         "TRACES_ENDPOINT": spans.endpoint,
     }

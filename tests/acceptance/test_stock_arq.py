@@ -52,7 +52,7 @@ def ground(
     name, folder = databases.create(template=MIGRATED), tmp_path_factory.mktemp("stock")
     with (
         EmbeddedRedis() as redis,
-        worker_processes(either_way, 1, postgres.url(name), redis.url(), folder, {}) as workers,
+        worker_processes(either_way, 1, postgres.url(name), redis.url(), folder, {"ALLOW_PICKLE": "true"}) as workers,
     ):
         yield Ground(workers[0], redis.url(), Judge(postgres.url(name)))
     databases.drop(name)

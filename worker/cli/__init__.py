@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "demo": "worker.cli.demo:demo",
 }
 
+_LONGEST_COMPLAINT: Final = 300
+
 
 def create_app() -> typer.Typer:
     """`python -m worker …`, with every command."""
@@ -79,6 +81,9 @@ class Commands(TyperGroup):
                 from worker.wording import complaint_of
 
                 error.message = complaint_of(errors()[0], errors()[0]["input"])
+            if len(error.message) > _LONGEST_COMPLAINT:  # it quotes what was given
+                half = _LONGEST_COMPLAINT // 2
+                error.message = f"{error.message[:half]}…{error.message[-half:]}"
             raise
 
 

@@ -14,12 +14,21 @@ from worker.cli.jobs.options import Json
 from worker.cli.jobs.output import emit, state, table
 from worker.cli.terminal import console, echo
 from worker.inspection.checks import Finding, Verdict
+from worker.inspection.checks.around import check_around
 from worker.inspection.checks.blocking import check_blocking
 from worker.inspection.checks.finding import error
-from worker.inspection.checks.fit import check_clocks, check_payloads, check_readable, check_settings, check_workers
+from worker.inspection.checks.fit import (
+    check_clocks,
+    check_payloads,
+    check_pickles,
+    check_readable,
+    check_settings,
+    check_workers,
+)
 from worker.inspection.checks.loss import check_loss
 from worker.inspection.checks.postgres import check_postgresql
 from worker.inspection.checks.redis import check_redis
+from worker.inspection.checks.rights import check_rights
 from worker.inspection.sources import open_sources
 from worker.printable import printable
 from worker.settings import Settings, UnsoundSettings, load_settings
@@ -47,16 +56,18 @@ async def _findings(*, compat: bool, sample: int) -> list[Finding]:
     except ValidationError:
         return _unreadable()
     async with open_sources(settings) as sources:
-        findings = check_settings(settings)
+        findings = check_settings(settings) + check_around(settings)
         findings += await check_redis(sources)
         findings += await check_blocking(sources)
-        findings += await check_postgresql(sources)
+        findings += await check_postgresql(sources, settings.pool_size)
         findings += await check_clocks(sources)
         if sources.redis_problem is None:  # each question to a Redis that hangs costs seconds
+            findings += await check_rights(sources)
             findings += await check_workers(sources)
             findings += await check_loss(sources)
+            findings += await check_pickles(sources, allow_pickle=settings.allow_pickle)
         if compat:
-            findings += await check_payloads(sources, sample)
+            findings += await check_payloads(sources, sample, allow_pickle=settings.allow_pickle)
         findings += check_readable(sources)
     return findings
 

@@ -21,6 +21,7 @@ from worker.cli.terminal import console, echo
 from worker.inspection.sources import open_sources
 from worker.inspection.words import count
 from worker.settings import Settings
+from worker.wording import shown
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -41,7 +42,7 @@ def prune(
     """
     age = _age(older_than)
     if age is None or age < LEAST:
-        echo(f"prune: --older-than must be at least a day, as in 30d, 48h or 5w, not {older_than!r}", err=True)
+        echo(f"prune: --older-than must be at least a day, as in 30d, 48h or 5w, not {shown(older_than)}", err=True)
         raise typer.Exit(EXIT_REFUSED)
     settings = read_settings()
     tally = _Tally()

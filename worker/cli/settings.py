@@ -6,6 +6,7 @@ from rich.table import Column, Table
 
 from worker.cli.reading import read_settings
 from worker.cli.terminal import console
+from worker.printable import printable
 from worker.settings import Settings
 
 _WIDTH_OF_A_PIPE = 200
@@ -23,5 +24,5 @@ def show() -> None:
     for name, field in Settings.model_fields.items():
         default = Settings.model_construct().shown(name)
         value = settings.shown(name)
-        table.add_row(name.upper(), value, "" if value == default else default, field.description)
+        table.add_row(name.upper(), printable(value), "" if value == default else default, field.description)
     console(_WIDTH_OF_A_PIPE).print(table)

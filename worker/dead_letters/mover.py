@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.typing import FilteringBoundLogger
@@ -17,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from noteflow.domain.errors import ConcurrencyConflict, RejectedByStorage, Unavailable
 from noteflow.infrastructure.persistence.dead_letters import keep_letters
 from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.dead_letters.reading import Found, oldest_letters
@@ -53,7 +56,7 @@ class LetterMover:
     async def move_some(self) -> int:
         """Move the oldest letters, as many as are well moved together, and say how many were found."""
         try:
-            found = await oldest_letters(self._redis, self._immovable)
+            found = await self._oldest()
             kept = await self._kept(found)
             if kept:
                 argv = [part for each in kept for part in (each.key, each.died_ms)]
@@ -61,6 +64,25 @@ class LetterMover:
         except REDIS_FAILURES as error:
             raise unavailable(error, self._redis) from without_arguments(error)
         return len(found)
+
+    async def _oldest(self) -> list[Found]:
+        """The oldest letters. Where they do not come in time the oldest alone, and without it if it does not either."""
+        with suppress(TimeoutError, RedisTimeoutError):
+            return await oldest_letters(self._redis, self._immovable)
+        await self._redis.ping()  # or Redis is away, and no letter is at fault
+        with suppress(TimeoutError, RedisTimeoutError):
+            return await oldest_letters(self._redis, self._immovable, most=1)
+        await self._redis.ping()
+        for key in await self._redis.zrange(keys.DEAD_LETTERS, 0, len(self._immovable)):
+            if key not in self._immovable:
+                self._pass_over(key, "Redis does not give it out in time")
+                break
+        return []
+
+    def _pass_over(self, key: bytes, error: str) -> None:
+        """Leave a letter in Redis: the others must not wait behind it."""
+        self._immovable.add(key)
+        self._log.error("dead_letter.immovable", job=key.decode("utf-8", "replace"), error=error)
 
     async def _kept(self, found: Sequence[Found]) -> list[Found]:
         """Those that are in PostgreSQL now, and those of which there is nothing to keep."""
@@ -76,9 +98,7 @@ class LetterMover:
         try:
             await self._keep([found])
         except (RejectedByStorage, SQLAlchemyError) as error:
-            # It stays in Redis and is passed over: the others must not wait behind it.
-            self._immovable.add(found.key)
-            self._log.error("dead_letter.immovable", job=found.key.decode("utf-8", "replace"), error=str(error))
+            self._pass_over(found.key, str(error))
             return False
         return True
 

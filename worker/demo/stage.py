@@ -19,6 +19,7 @@ from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.queue.client import JobClient
 from noteflow.infrastructure.queue.unavailable import unavailable
+from noteflow.infrastructure.queue.urls import open_redis
 from worker.demo.account import Account
 from worker.demo.audit import audit
 from worker.demo.display import Display
@@ -38,6 +39,7 @@ from worker.transcripts.segments import segments_of
 _WORKERS = 2
 _LONGEST_START_S = 30.0
 _LONGEST_END_S = 2.0
+_REDIS_TIMEOUT_S = 10.0
 _NOTICES_DEATHS = {"client_connection_check_interval": "50ms"}
 """So that a statement that waits is rolled back when its client has died, instead of being finished for nobody."""
 
@@ -144,7 +146,7 @@ async def _play(
 
 @asynccontextmanager
 async def _redis(place: Servers) -> AsyncIterator[Redis]:
-    redis = Redis.from_url(place.redis_url)
+    redis = open_redis(place.redis_url, timeout_s=_REDIS_TIMEOUT_S)
     try:
         async with redis:
             yield redis

@@ -22,8 +22,9 @@ async def cancel_aborted(worker: Worker) -> None:
     async with worker.pool.pipeline(transaction=False) as pipe:
         for job_id in running:
             pipe.zscore(keys.ABORT, job_id)
-        marks = await pipe.execute()
-    aborted = [job_id for job_id, mark in zip(running, marks, strict=True) if mark is not None]
+        marks = await pipe.execute(raise_on_error=False)
+    # An error is no mark: under the key may be something else.
+    aborted = [job_id for job_id, mark in zip(running, marks, strict=True) if isinstance(mark, float)]
     for job_id in aborted:
         task = worker.job_tasks.get(job_id)
         if task is not None:

@@ -28,6 +28,15 @@ class Why(StrEnum):
     PAUSED = "paused"
     UNKNOWN_FUNCTION = "unknown_function"
     NO_SLOT = "no_slot"
+    PICKLE_REFUSED = "pickle_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """Describe a body that was not fetched because of its length: its bytes, and how it begins."""
+
+    size_bytes: int
+    head: bytes
 
 
 @dataclass(slots=True)
@@ -51,6 +60,7 @@ class Claim:
     misshapen: bool
     token: str
     errors: tuple[AttemptError, ...] = ()
+    too_long: TooLong | None = None
     deadline_s: float | None = None
     cause: Cause | None = None
     holds_slot: bool = True
@@ -70,13 +80,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Be the answer to one claim: the jobs, when the next is due (unix ms), whether more may be due already."""
+    """Be the answer to one claim: the jobs, when the next is due (unix ms), whether more may be due already.
+
+    `broken_queues` are those under whose key Redis holds something else.
+    """
 
     claims: list[Claim]
     next_due_ms: float | None
     more: bool
     paused_functions: frozenset[str]
     now_ms: int
+    broken_queues: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -150,7 +164,10 @@ class GiveBack(Settlement):
 
 @dataclass(slots=True, eq=False)
 class Bury(Settlement):
-    """Make the job a dead letter; `errors` is a JSON array of this run's `AttemptError`."""
+    """Make the job a dead letter; `errors` is a JSON array of this run's `AttemptError`.
+
+    With `crashes` it holds even if the job was claimed again since, if it has had so many: each claim ends it so.
+    """
 
     function: str = ""
     reason: str = ""
@@ -158,6 +175,7 @@ class Bury(Settlement):
     enqueued_ms: int | None = None
     result: bytes = b""
     life_ms: int = -1
+    crashes: int | None = None
 
     @property
     def size(self) -> int:

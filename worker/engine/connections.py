@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import redis
 from arq.connections import RedisSettings, create_pool
@@ -14,6 +14,7 @@ from redis.asyncio import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.sentinel import Sentinel
 
+from noteflow.infrastructure.queue import codec
 from worker.engine.outage import UNREACHABLE, Backoff
 from worker.engine.patience import patience
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from worker.engine.worker import Worker
 
+T = TypeVar("T")
 _SHARED: Final = ("db", "username", "password", "credential_provider")
 _TCP: Final = (*_SHARED, "host", "port")
 _SSL: Final = (
@@ -50,8 +52,9 @@ async def open_pool(worker: Worker) -> ArqRedis:
             async with patience(_opening_s(settings, worker.options.command_timeout_s)):
                 return await create_pool(
                     settings,
-                    job_deserializer=worker.job_deserializer,
-                    job_serializer=worker.job_serializer,
+                    # What its jobs enqueue is read here again, and a pickle only where that is allowed.
+                    job_deserializer=worker.job_deserializer or _unless_pickled(worker, codec.job_deserializer),
+                    job_serializer=worker.job_serializer or _unless_pickled(worker, codec.job_serializer),
                     default_queue_name=worker.queue_name,
                     expires_extra_ms=worker.expires_extra_ms,
                 )
@@ -60,6 +63,10 @@ async def open_pool(worker: Worker) -> ArqRedis:
                 raise
             worker.outage.failed(error, call)
             await asyncio.sleep(backoff.next_s())
+
+
+def _unless_pickled(worker: Worker, ours: T) -> T | None:
+    return None if worker.options.allow_pickle or worker.job_deserializer else ours
 
 
 def _opening_s(settings: RedisSettings, answer_s: float) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arq.jobs import deserialize_job_raw
 
-from noteflow.infrastructure.queue.codec import Codec, Kwargs, codec_of
+from noteflow.infrastructure.queue.codec import Codec, CodecError, Kwargs, codec_of, function_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from worker.engine.claims import Claim
 
 _FAR_FUTURE_MS: Final = 32_503_680_000_000  # the year 3000; dates much later than that cannot be represented
+
+
+_ENQUEUED: Final = re.compile(rb'"et"\s*:\s*(\d{1,14})\s*\}\s*$')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,22 @@ def read_envelope(claim: Claim, deserializer: Callable[[bytes], dict[str, Any]])
 
 
 def empty_envelope(claim: Claim, *, plain_pickle: bool) -> Envelope:
-    """Return what stands for a job that cannot be read, so that its result can be written in its producer's codec."""
+    """Return what stands for a job that is not read, so that its result can be written in its producer's codec.
+
+    Its function, and when it was enqueued, are known if the ends of its body show them.
+    """
     codec = Codec.PICKLE if plain_pickle else Codec.JSON
-    if claim.body is not None:
-        with contextlib.suppress(ValueError):
-            codec = codec_of(claim.body)
-    return Envelope(kwargs=Kwargs({}, codec), tries=claim.tries)
+    body = claim.too_long.head if claim.too_long else claim.body or b""
+    if body:
+        with contextlib.suppress(CodecError):
+            codec = codec_of(body)
+    enqueued = _ENQUEUED.search(body[-40:])
+    return Envelope(
+        function_in(body) or "<unknown>",
+        kwargs=Kwargs({}, codec),
+        tries=claim.tries,
+        enqueued_ms=int(enqueued[1]) if enqueued and _is_time(int(enqueued[1])) else 0,
+    )
 
 
 def _complaints(function: object, args: object, kwargs: object, first_try: object, enqueued_ms: Any) -> list[str]:

@@ -49,6 +49,7 @@ class Health:
             excuses.append("redis is out of memory")
         if worker.link.refusal:
             excuses.append(f"redis refuses a command: {worker.link.refusal}")
+        excuses += [f"redis holds something else than a queue under {name}" for name in worker.broken_queues]
         if not worker.allow_pick_jobs:
             excuses.append("stopping")
         return excuses

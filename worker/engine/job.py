@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ from arq.jobs import SerializationError
 from arq.utils import timestamp_ms
 from arq.worker import JobExecutionFailed
 
-from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, Why
+from noteflow.infrastructure.queue.codec import PICKLE_REFUSED, PickleRefused
+from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, TooLong, Why
 from worker.engine.ending import Outcome
 from worker.engine.envelope import Envelope, Unreadable, empty_envelope, read_envelope
 from worker.engine.log import Log
@@ -39,22 +41,32 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Unrunnable:
-    """Be a claimed job that ends without being run, and how."""
+    """Be a claimed job that ends without being run, and how.
+
+    If it was to be released and its grace is over, `after_grace` gives its other end.
+    """
 
     settlement: Settlement
     envelope: Envelope
     outcome: Outcome
     error: BaseException | None = None
+    after_grace: Callable[[], Unrunnable] | None = None
 
 
 def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
     """Return the job in `claim`, or how it ends because it cannot be run."""
+    if claim.too_long is not None:
+        return _too_long(worker, claim, claim.too_long)
     if claim.body is None:
         return _bodiless(worker, claim)
+    if claim.crashes >= worker.options.max_crashes:
+        return _deadly(worker, claim)  # before its body is read: that may be what its workers died of
     try:
         envelope = read_envelope(claim, worker.deserialize)
     except SerializationError as error:
         nobody = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
+        if isinstance(error.__cause__, PickleRefused):
+            return _pickled(worker, claim, nobody)
         arq_log.exception("deserializing job %s failed", claim.job_id)
         return doomed(worker, claim, nobody, error, f"the body cannot be read: {error.__cause__}")
     except Unreadable as error:
@@ -65,6 +77,13 @@ def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
     if not claim.is_text:
         return doomed(worker, claim, envelope, JobExecutionFailed("job id is not UTF-8"), "the job's id is not UTF-8")
     return _envelope_in_order(worker, claim, envelope)
+
+
+def _too_long(worker: Worker, claim: Claim, body: TooLong) -> Unrunnable:
+    envelope = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
+    told = f"it is {body.size_bytes} bytes, and a job may carry {worker.options.max_body_bytes} at most"
+    arq_log.error("job %s is not fetched: %s", claim.job_id, told)
+    return doomed(worker, claim, envelope, JobExecutionFailed(told), f"the body cannot be read: {told}")
 
 
 def _bodiless(worker: Worker, claim: Claim) -> Unrunnable:
@@ -91,10 +110,6 @@ def _envelope_in_order(worker: Worker, claim: Claim, envelope: Envelope) -> Job 
     is_cron = hasattr(function, "next_run")
     ref = envelope.function if is_cron else f"{claim.job_id}:{envelope.function}"
     max_tries = worker.max_tries if function.max_tries is None else function.max_tries
-    if claim.crashes >= worker.options.max_crashes:
-        arq_log.error("%6.2fs ! %s gave up, %d workers died running it", age_s, ref, claim.crashes)
-        death = JobExecutionFailed(f"{claim.crashes} workers died running it")
-        return doomed(worker, claim, envelope, death, str(death))
     if envelope.tries > max_tries:
         arq_log.warning("%6.2fs ! %s max retries %d exceeded", age_s, ref, max_tries)
         spent = JobExecutionFailed(f"max {max_tries} retries exceeded")
@@ -102,18 +117,43 @@ def _envelope_in_order(worker: Worker, claim: Claim, envelope: Envelope) -> Job 
     return Job(claim, envelope, function, ref, max_tries)
 
 
-def unknown_function(worker: Worker, claim: Claim, envelope: Envelope, *, grace_over: bool = False) -> Unrunnable:
-    """Hand back a job whose function nobody here knows; once the grace is over, end it."""
-    grace_s = worker.options.unknown_function_grace_s
+def unknown_function(worker: Worker, claim: Claim, envelope: Envelope) -> Unrunnable:
+    """Release a job whose function no worker here knows; once the grace is over, end it."""
     arq_log.warning("job %s, function %r not found", claim.job_id, envelope.function)
-    if worker.burst or grace_s <= 0 or grace_over:
-        error = JobExecutionFailed(f"function {envelope.function!r} not found")
-        return doomed(worker, claim, envelope, error, f"no worker knows the function {envelope.function!r}")
+    error = JobExecutionFailed(f"function {envelope.function!r} not found")
+    reason = f"no worker knows the function {envelope.function!r}"
+    return _for_another(worker, claim, envelope, Why.UNKNOWN_FUNCTION, error, reason)
+
+
+def _pickled(worker: Worker, claim: Claim, envelope: Envelope) -> Unrunnable:
+    arq_log.warning("job %s: %s", claim.job_id, PICKLE_REFUSED)
+    error, reason = JobExecutionFailed(PICKLE_REFUSED), f"the body cannot be read: {PICKLE_REFUSED}"
+    return _for_another(worker, claim, envelope, Why.PICKLE_REFUSED, error, reason)
+
+
+def _for_another(
+    worker: Worker, claim: Claim, envelope: Envelope, why: Why, error: Exception, reason: str
+) -> Unrunnable:
+    """Release a job that a worker of another version or other settings may run; once the grace is over, end it."""
+
+    def ended() -> Unrunnable:
+        return doomed(worker, claim, envelope, error, reason)
+
+    grace_s = worker.options.unknown_function_grace_s
+    if worker.burst or grace_s <= 0:
+        return ended()
     pause_ms = int(min(grace_s / 5, 5.0) * 1000)
-    again = GiveBack(
-        claim, tries=claim.tries - 1, delay_ms=pause_ms, grace_ms=int(grace_s * 1000), why=Why.UNKNOWN_FUNCTION
-    )
-    return Unrunnable(again, envelope, Outcome.HANDED_BACK)
+    again = GiveBack(claim, tries=claim.tries - 1, delay_ms=pause_ms, grace_ms=int(grace_s * 1000), why=why)
+    return Unrunnable(again, envelope, Outcome.HANDED_BACK, after_grace=ended)
+
+
+def _deadly(worker: Worker, claim: Claim) -> Unrunnable:
+    envelope = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
+    if claim.aborted:
+        return aborted(worker, claim, envelope)
+    arq_log.error("! %s:%s gave up, %d workers died running it", claim.job_id, envelope.function, claim.crashes)
+    death = JobExecutionFailed(f"{claim.crashes} workers died running it")
+    return doomed(worker, claim, envelope, death, str(death), crashes=claim.crashes)
 
 
 def aborted(worker: Worker, claim: Claim, envelope: Envelope) -> Unrunnable:
@@ -125,7 +165,14 @@ def aborted(worker: Worker, claim: Claim, envelope: Envelope) -> Unrunnable:
 
 
 def doomed(
-    worker: Worker, claim: Claim, envelope: Envelope, error: Exception, reason: str, *, name: str | None = None
+    worker: Worker,
+    claim: Claim,
+    envelope: Envelope,
+    error: Exception,
+    reason: str,
+    *,
+    name: str | None = None,
+    crashes: int | None = None,
 ) -> Unrunnable:
     """Make a dead letter of a job that was not run."""
     worker.jobs_failed += 1
@@ -136,6 +183,7 @@ def doomed(
         reason=reason.encode("utf-8", "backslashreplace").decode(),
         errors=error_list([attempt]),
         enqueued_ms=envelope.enqueued_ms or None,
+        crashes=crashes,
         **_failure(worker, claim, envelope, error),
     )
     return Unrunnable(letter, envelope, Outcome.DEAD, error)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from noteflow.infrastructure.queue import keys
 from worker.engine.log import Log
 from worker.engine.patience import patience
+from worker.engine.remaining import shelf_numbers
 
 if TYPE_CHECKING:
     from worker.engine.worker import Worker
@@ -35,7 +36,7 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
     worker.next_keeping_s = now + EVERY_S / 6
     answer_s = worker.options.command_timeout_s
     async with patience(answer_s):
-        if not await worker.pool.set(keys.KEEPER, worker.worker_id, nx=True, ex=EVERY_S):
+        if not await _is_ours(worker.pool, worker.worker_id):
             return 0
     kept = 0
     for queue in worker.queues:
@@ -43,9 +44,9 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
         await _keep(worker, queue, "-inf", ABORTED)
         kept += await _keep(worker, queue, f"({ABORTED}", old_ms)
         async with patience(answer_s):
-            shelves = await worker.pool.hvals(keys.SHELVES_PREFIX + queue)  # type: ignore[misc]
-        for number in shelves:
-            shelf_ms = keys.SHELVES_FROM_MS + int(number) * keys.SHELF_WIDTH_MS
+            shelves = await shelf_numbers(worker.pool, queue)
+        for number in shelves.values():
+            shelf_ms = keys.SHELVES_FROM_MS + number * keys.SHELF_WIDTH_MS
             kept += await _keep(worker, queue, shelf_ms, shelf_ms + old_ms)
         # Leases of jobs that nobody of ours has ended. Claims strike them too, but only when there is a backlog.
         async with patience(answer_s):
@@ -54,6 +55,13 @@ async def keep_bodies(worker: Worker, *, now_s: float | None = None) -> int:
     if kept:
         logger.warning("%d jobs have waited for most of a day; their bodies no longer expire", kept)
     return kept
+
+
+async def _is_ours(pool: Any, worker_id: str) -> bool:
+    """Return whether no other worker has done it within the hour; a note without an end was left by none."""
+    if await pool.set(keys.KEEPER, worker_id, nx=True, ex=EVERY_S):
+        return True
+    return bool(await pool.ttl(keys.KEEPER) == -1 and await pool.set(keys.KEEPER, worker_id, ex=EVERY_S))
 
 
 async def _forget_holders(worker: Worker, queue: str, answer_s: float) -> None:

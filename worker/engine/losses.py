@@ -7,8 +7,9 @@ job next can still read there who had it before. Costs nothing unless a worker h
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 import msgspec
 
@@ -27,14 +28,15 @@ logger = Log("worker.engine")
 
 _KEPT: Final = 20
 _MOST_WORKERS: Final = 1_000
+_LONGEST_RECORD: Final = 100_000
 
 
 class Record(TypedDict):
     """What is needed of a worker's record, see `Health.record`."""
 
-    id: str
-    seen: float
-    lease_s: float
+    id: Annotated[str, msgspec.Meta(max_length=1_000)]
+    seen: Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+    lease_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
     queues: list[str]
     running: list[str]
 
@@ -97,6 +99,12 @@ def _told(sentence: str, record: Record) -> AttemptError:
 
 async def _records(pool: Any, *, but_for: str) -> list[Record]:
     names = await pool.zrevrange(keys.WORKERS, 0, _MOST_WORKERS - 1)
-    found = await pool.mget([keys.WORKER_PREFIX.encode() + name for name in names]) if names else []
-    records = [msgspec.json.decode(each, type=Record) for each in found if each is not None]
+    async with pool.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.getrange(keys.WORKER_PREFIX.encode() + name, 0, _LONGEST_RECORD)
+        found = await pipe.execute(raise_on_error=False)
+    records = []
+    for each in found:
+        with suppress(msgspec.DecodeError, TypeError):  # of another type, cut, or written by someone else
+            records.append(msgspec.json.decode(each, type=Record))
     return [record for record in records if record["id"] != but_for]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MORE_THAN_0: Final = ("lease_s", "command_timeout_s", "idle_poll_s", "beat_s")
 _0_OR_MORE: Final = ("overrun_s", "unknown_function_grace_s", "slot_patience_s")
-_WHOLE: Final = {"max_crashes": 1, "max_dead_letters": 0, "claim_limit": 1, "claim_bytes": 1}
+_WHOLE: Final = {"max_body_bytes": 1, "max_crashes": 1, "max_dead_letters": 0, "claim_limit": 1, "claim_bytes": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,15 @@ class Options:
     - `unknown_function_grace_s`: a job of an unknown function is handed back for so long, since a deploy may be
       under way, before it becomes a dead letter. Not in burst mode, where nobody deploys.
     - `claim_limit`, `claim_bytes`: no claim takes more jobs, or (but for the last job) more bytes of bodies.
+    - `max_body_bytes`: a job with a longer body is measured, not fetched, and becomes a dead letter; so much of a body
+      is kept in dead letters, 4 MiB at least, and of a longer one only its length.
     - `slot_patience_s`: how long a job that was claimed ahead of the slots waits for one, before it is handed back;
       0 claims nothing ahead.
     - `retry_timeouts`: a job that ran past its timeout is run again while it has tries left, where Arq fails it: the
       time may have passed while the whole process stood still, or all it waited for did.
     - `log_arguments`: whether the line of a job's start shows its arguments, as Arq's does.
+    - `allow_pickle`: whether a job that came as a pickle is read, of plain data only and within a budget. If not it is
+      released for the grace of an unknown function, then it is a dead letter that can be replayed.
     - `beat_s`: how often the worker writes its record.
     - `gate`: shared with the application, see `Gate`.
     - `on_ending`: called after each job's ending is recorded; what it raises is logged.
@@ -55,9 +59,11 @@ class Options:
     unknown_function_grace_s: float = 30.0
     claim_limit: int = 100
     claim_bytes: int = 16 * 1024 * 1024
+    max_body_bytes: int = 64 * 1024 * 1024
     slot_patience_s: float = 0.05
     retry_timeouts: bool = False
     log_arguments: bool = True
+    allow_pickle: bool = False
     beat_s: float = 10.0
     gate: Gate = field(default_factory=Gate)
     on_ending: Callable[[Ending], None] | None = None
@@ -71,6 +77,8 @@ class Options:
             check_whole(name, getattr(self, name), least=least)
         check_number("lower_queue_share", self.lower_queue_share, "from 0 to 1", lambda share: 0 <= share <= 1)
         _check_queues(self.more_queues)
+        if not isinstance(self.allow_pickle, bool):
+            raise TypeError(f"allow_pickle must be True or False, not {self.allow_pickle!r}")
         if not isinstance(self.gate, Gate):
             raise TypeError(f"gate must be a Gate, not {self.gate!r}")
         if self.on_ending is not None and not callable(self.on_ending):

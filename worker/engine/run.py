@@ -11,7 +11,7 @@ from arq.utils import timestamp_ms
 from worker.engine.attempt import attempt_job
 from worker.engine.claims import Bury, Claim, Finish, GiveBack, Settlement, Status
 from worker.engine.ending import Ending, Outcome
-from worker.engine.job import Job, Unrunnable, examine, unknown_function
+from worker.engine.job import Job, Unrunnable, examine
 from worker.engine.log import Log
 from worker.engine.losses import note_lost_with
 from worker.engine.outcome import conclude
@@ -68,8 +68,8 @@ def _concluded(worker: Worker, job: Job, attempt: Attempt) -> tuple[Settlement |
 async def _end_unrun(worker: Worker, claim: Claim, unrunnable: Unrunnable) -> None:
     started_ms = timestamp_ms()
     outcome = await _settle(worker, unrunnable.settlement, unrunnable.outcome)
-    if unrunnable.settlement.status is Status.GRACE_OVER:
-        unrunnable = unknown_function(worker, claim, unrunnable.envelope, grace_over=True)
+    if unrunnable.settlement.status is Status.GRACE_OVER and unrunnable.after_grace is not None:
+        unrunnable = unrunnable.after_grace()
         outcome = await _settle(worker, unrunnable.settlement, unrunnable.outcome)
     elif isinstance(unrunnable.settlement, GiveBack) and unrunnable.settlement.shelf:
         worker.wanted.set()  # a claim that knows of the shelf says when to look whether it is to be cleared

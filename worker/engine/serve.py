@@ -109,6 +109,8 @@ async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:
     if batch.next_due_ms is not None:
         ahead_s = max((batch.next_due_ms - batch.now_ms) / 1000, 0.001)
         timeout_s = ahead_s if timeout_s is None else min(timeout_s, ahead_s)
+    if batch.broken_queues:  # one that is a queue again, and empty, would not call
+        timeout_s = min(worker.options.idle_poll_s, timeout_s or worker.options.idle_poll_s)
     worker.waits = True
     await wanted_within(worker, timeout_s)
     worker.waits = False

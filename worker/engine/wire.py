@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.engine.claims import Batch, Bury, Claim, Finish, GiveBack, Settlement, Status
+from worker.engine.claims import Batch, Bury, Claim, Finish, GiveBack, Settlement, Status, TooLong
 from worker.engine.scripts import script
 from worker.engine.verdicts import attempt_errors, error_lines
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from worker.engine.options import Options
 
 SCRIPTS: Final = ("claim", "finish", "give_back", "bury", "recover")
+
+BODY_KEPT_BYTES: Final = 4 * 1024 * 1024
+"""So much of a body is kept in any case, also where it is too long to be run: it can be looked at, and edited."""
 
 _STATUS: Final = {0: Status.LOST, 1: Status.DONE, 2: Status.DONE, 3: Status.GRACE_OVER}
 
@@ -56,6 +59,7 @@ def claim_call(request: Request, queues: Sequence[str], options: Options, not_af
         int(request.aborts),
         options.suspicion,
         int(request.has_suspect),
+        options.max_body_bytes,
         *request.reserves,
         *request.ids,
     )
@@ -100,31 +104,33 @@ def read_batch(answer: Any, token: str) -> Batch:
     """Read the answer to a claim."""
     if answer[1] == b"late":
         return Batch([], None, more=True, paused_functions=frozenset(), now_ms=answer[0])
-    now, next_due, more, paused, jobs = answer
+    now, next_due, more, paused, jobs, broken = answer
     return Batch(
         [_claim(job, token, now) for job in jobs],
         float(next_due) if next_due else None,
         more=bool(more),
         paused_functions=frozenset(name.decode("utf-8", "replace") for name in paused),
         now_ms=now,
+        broken_queues=tuple(dict.fromkeys(name.decode("utf-8", "replace") for name in broken)),
     )
 
 
 def _claim(job: list[Any], token: str, now: int) -> Claim:
-    queue, key, score, body, tries, crashes, aborted, misshapen, errors = job
+    queue, key, score, body, tries, crashes, aborted, misshapen, errors, size = job
     return Claim(
         key,
         key.decode("utf-8", "surrogateescape"),
         queue,
         # Any number may stand in a sorted set, also an infinite one.
         int(min(max(float(score), 0.0), float(now))),
-        body,
+        None if size else body,
         tries,
         crashes,
         bool(aborted),
         bool(misshapen),
         token,
         attempt_errors(errors) if errors else (),
+        too_long=TooLong(size, bytes(body)) if size else None,
     )
 
 
@@ -160,5 +166,7 @@ def _burial(b: Bury, queues: Sequence[str], worker_id: str, options: Options) ->
         b.life_ms,
         b.result,
         b.claim.body or b"",
+        max(options.max_body_bytes, BODY_KEPT_BYTES),
+        "" if b.crashes is None else b.crashes,
     )
     return Call(script("bury").call([queues[b.claim.queue - 1]], args), (b,))

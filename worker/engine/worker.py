@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from signal import Signals
 
+    from arq.jobs import Deserializer
     from arq.worker import Function
 
     from worker.engine.arguments import ArqArguments
@@ -51,9 +52,9 @@ class Worker(arq.worker.Worker):
     """Run jobs as `arq.worker.Worker` does, and keep running them when things go wrong.
 
     Takes Arq's arguments, and `options` (see `Options`) for what Arq has no name for. ``job_completion_wait`` is the
-    time a drain waits. Without ``job_serializer`` and ``job_deserializer`` it speaks what an Arq pool without them
-    speaks: pickles, of plain data only; and JSON. Give it `codec.job_serializer` and `codec.job_deserializer` to
-    write JSON and read all three.
+    time a drain waits. Without ``job_serializer`` and ``job_deserializer`` it speaks JSON, and with
+    ``options.allow_pickle`` what an Arq pool without them speaks: pickles, of plain data only. Give it
+    `codec.job_serializer` and `codec.job_deserializer` to read msgpack too.
 
     What a job's function may raise, beside Arq's `Retry`: `HandBack`, to run again later without counting the try;
     `Refused`, to become a dead letter now. Any other exception ends the job as in Arq, and leaves a dead letter.
@@ -87,6 +88,7 @@ class Worker(arq.worker.Worker):
         self.queues = (self.queue_name, *self.options.more_queues)
         self.worker_id = new_worker_id()
         self.paused_functions: frozenset[str] = frozenset()
+        self.broken_queues: tuple[str, ...] = ()
         self.last_progress: float | None = None
         self.last_error: str | None = None
         self.outage = Outage()
@@ -112,7 +114,7 @@ class Worker(arq.worker.Worker):
         )
         self.options.gate.on_change = self.leases.beat_soon
         self.speaks_pickle = self.job_deserializer is None
-        self.deserialize = self.job_deserializer or _read_pickle_or_json
+        self.deserialize = _reader(self.job_deserializer or _read_json, allow_pickle=self.options.allow_pickle)
         self.serialize = self.job_serializer or (codec.job_serializer if self.speaks_pickle else pickle.dumps)
         self.next_keeping_s = 0.0
 
@@ -133,7 +135,7 @@ class Worker(arq.worker.Worker):
             ids=[] if ids is None else ids,
         )
         self.line.note_claim(time.monotonic() - began)
-        self.paused_functions = batch.paused_functions
+        self.paused_functions, self.broken_queues = batch.paused_functions, batch.broken_queues
         if batch.claims:
             self.options.gate.passed()
         for claim in batch.claims:
@@ -237,7 +239,21 @@ class Worker(arq.worker.Worker):
             self._drain.end()
 
 
-def _read_pickle_or_json(raw: bytes) -> dict[str, Any]:
+def _read_json(raw: bytes) -> dict[str, Any]:
     if codec.codec_of(raw) is codec.Codec.MSGPACK:
         raise codec.CodecError("this worker was given no job_deserializer that reads msgpack")
     return codec.deserialize(raw)
+
+
+def _reader(deserializer: Deserializer, *, allow_pickle: bool) -> Deserializer:
+    """Return `deserializer`; where it refuses a pickle only for being one, have it read if it is allowed."""
+    if not allow_pickle:
+        return deserializer
+
+    def read(raw: bytes) -> dict[str, Any]:
+        try:
+            return deserializer(raw)
+        except codec.PickleRefused:
+            return codec.deserialize(raw, allow_pickle=True)
+
+    return read

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from noteflow.domain.errors import InvalidValue
+from noteflow.infrastructure.urls import LARGEST_PORT, check_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,10 @@ def listen_at(text: str) -> Listen | None:
     if not text:
         return None
     host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > LARGEST_PORT:
         raise ValueError("must be host:port")
-    return Listen(host.strip("[]") or "127.0.0.1", int(port))
+    name = host.strip("[]") or "127.0.0.1"
+    try:
+        return Listen(check_host("http_listen", name), int(port))
+    except InvalidValue as refusal:
+        raise ValueError("must be host:port, with the name or the address of a host") from refusal

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from noteflow.infrastructure.persistence.engine import create_engine
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
+from noteflow.infrastructure.queue.urls import open_redis
 from worker.inspection.sources import Sources
 from worker.settings import Settings
 from worker.storage_watch import storage_doubt
@@ -83,8 +84,7 @@ async def _answer(doubt: Cached[str]) -> str:
 @asynccontextmanager
 async def open_probes(settings: Settings, reachable: Reachable) -> AsyncIterator[Probes]:
     """Probes with connections of their own: a pool that is busy with jobs says nothing about its server."""
-    url, patience_s = settings.redis_url.get_secret_value(), SERVER_PATIENCE_S
-    redis = Redis.from_url(url, socket_timeout=patience_s, socket_connect_timeout=patience_s)
+    redis = open_redis(settings.redis_url.get_secret_value(), timeout_s=SERVER_PATIENCE_S)
     engine = create_engine(
         settings.database_url.get_secret_value(),
         pool_size=2,

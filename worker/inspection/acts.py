@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from noteflow.domain.errors import Unavailable
+from noteflow.domain.errors import RejectedByStorage, Unavailable
 from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.persistence.job_tables import operator_acts
 from noteflow.infrastructure.queue import keys
@@ -29,6 +29,9 @@ from worker.inspection.ids import stored
 from worker.inspection.sources import RedisAway, Sources, moment
 
 PAGE: Final = 500
+LONGEST_JOB_ID: Final = 1_000
+LONGEST_TEXT: Final = 10_000
+"""In characters; no command writes more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +93,42 @@ async def move_acts(engine: AsyncEngine, redis: Any) -> int:
     Costs one command when there is none.
     """
     moved = 0
-    while page := await redis.lrange(keys.ACTS, 0, PAGE - 1):
-        with translated():
-            async with engine.begin() as connection:
-                await connection.execute(_INSERT, [_row(_act_in(entry)) for entry in page])
+    while page := await _page(redis):
+        await _insert(engine, page)
         async with redis.pipeline(transaction=False) as pipe:
             for entry in page:  # by value: another mover may have taken some of them meanwhile
                 pipe.lrem(keys.ACTS, 1, entry)
             moved += sum(await pipe.execute())
     return moved
+
+
+async def _page(redis: Any) -> list[bytes]:
+    """The oldest acts in Redis. What stands there and is no list is set aside."""
+    try:
+        found: list[bytes] = await redis.lrange(keys.ACTS, 0, PAGE - 1)
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        await redis.rename(keys.ACTS, keys.SET_ASIDE_PREFIX + keys.ACTS)
+        return []
+    return found
+
+
+async def _insert(engine: AsyncEngine, page: Sequence[bytes]) -> None:
+    """Store a page of acts; one that PostgreSQL refuses is stored as unreadable, and holds up none of the others."""
+    try:
+        with translated():
+            async with engine.begin() as connection:
+                await connection.execute(_INSERT, [_row(_act_in(entry)) for entry in page])
+    except RejectedByStorage:
+        for entry in page:
+            try:
+                with translated():
+                    async with engine.begin() as connection:
+                        await connection.execute(_INSERT, [_row(_act_in(entry))])
+            except RejectedByStorage:
+                async with engine.begin() as connection:
+                    await connection.execute(_INSERT, [_row(_unreadable(entry))])
 
 
 async def read_acts(sources: Sources, *, job_id: str | None = None, limit: int = 50) -> list[Act]:
@@ -132,10 +162,22 @@ async def _store(engine: AsyncEngine, acts: Sequence[Act]) -> bool:
 def _act_in(entry: bytes) -> Act:
     """What an entry of the list tells; one that no command of ours wrote stands for itself and holds up nobody."""
     try:
-        return msgspec.json.decode(entry, type=Act)
+        act = msgspec.json.decode(entry, type=Act)
     except msgspec.DecodeError:
-        told = entry.decode("ascii", "backslashreplace")[:200].replace("\0", "\\x00")
-        return Act("unreadable", "nobody", target=keys.ACTS, note=told, id=uuid5(NAMESPACE_OID, repr(entry)))
+        return _unreadable(entry)
+    texts = (act.act, act.actor, act.job_id, act.target, act.note)
+    is_sound = (
+        act.at is not None
+        and (act.job_id is not None or act.target is not None)
+        and len(act.job_id or "") <= LONGEST_JOB_ID
+        and not any(text and ("\0" in text or len(text) > LONGEST_TEXT) for text in texts)
+    )
+    return act if is_sound else _unreadable(entry)
+
+
+def _unreadable(entry: bytes) -> Act:
+    told = entry[:200].decode("ascii", "backslashreplace").replace("\0", "\\x00")
+    return Act("unreadable", "nobody", target=keys.ACTS, note=told, id=uuid5(NAMESPACE_OID, repr(entry)))
 
 
 def _sound(act: Act) -> Act:

@@ -179,7 +179,7 @@ def _place(gaps: Gaps, queues: Sequence[str], places: Sequence[Any], now_ms: int
 
 def _result(raw: bytes, expires_in_s: float | None, reveal: bool) -> KeptResult:
     try:
-        message = deserialize(raw)
+        message = deserialize(raw, allow_pickle=True)
     except Refused as refusal:
         return KeptResult(False, None, f"the result cannot be read: {refusal}", None, None, expires_in_s, None)
     said = message.get("r")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from noteflow.domain.commands import ChangeMeetingState, IngestSegments
+from noteflow.domain.errors import InvalidValue
 from noteflow.domain.value_objects import MeetingState
 from worker.dead_letters.reading import storable
 
@@ -25,15 +26,21 @@ def stored(text: str) -> str:
 
 
 def unescaped(job_id: str) -> str:
-    """The id whose printable form this is; an id without escapes as it is."""
+    """The id whose printable form this is; an id without escapes as it is.
+
+    Raises InvalidValue for an escape that stands for no character.
+    """
     return _ESCAPED.sub(_character, job_id)
 
 
 def _character(escape: re.Match[str]) -> str:
     try:
-        return escape[0].encode().decode("unicode_escape")
-    except UnicodeDecodeError:  # there is no such character
-        return escape[0]
+        character = escape[0].encode().decode("unicode_escape")
+        character.encode("utf-8", "surrogateescape")
+        return character
+    except UnicodeError:  # beyond the last character, or half a surrogate pair that stands for no byte
+        complaint = f"no job is called so, and the {escape[0]} in it stands for no character"
+        raise InvalidValue("job_id", complaint) from None
 
 
 def is_ours(job_id: str) -> bool:

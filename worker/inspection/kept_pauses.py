@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -60,7 +61,7 @@ async def restore_pauses(engine: AsyncEngine, redis: Redis) -> Restored:
 
 
 async def _apply(store: Any, acts: Sequence[Row[Any]]) -> Restored:
-    found = {(pause.scope, pause.name): pause for pause in read_pauses(await store.hgetall(keys.PAUSED))}
+    found = {(pause.scope, pause.name): pause for pause in read_pauses(await _paused(store))}
     paused = resumed = 0
     for act in acts:
         scope, _, name = act.target.partition(":")
@@ -71,6 +72,17 @@ async def _apply(store: Any, acts: Sequence[Row[Any]]) -> Restored:
         elif act.act == "resume" and there is not None and there.since is not None and there.since < act.acted_at:
             resumed += await store.hdel(keys.PAUSED, field_of(scope, name))
     return Restored(paused, resumed)
+
+
+async def _paused(store: Any) -> Any:
+    """The pauses in Redis. What is no hash is set aside, or no pause could be restored."""
+    try:
+        return await store.hgetall(keys.PAUSED)
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        await store.rename(keys.PAUSED, keys.SET_ASIDE_PREFIX + keys.PAUSED)
+        return {}
 
 
 @asynccontextmanager

@@ -11,11 +11,12 @@ from uuid import UUID
 import msgspec
 
 from noteflow.infrastructure.queue import keys
+from noteflow.infrastructure.queue.codec import HEAD_BYTES
 from noteflow.infrastructure.queue.decoding import MOST_INTEGER, Unreadable, document
 from worker.engine.dead_letters import DeadLetter, DeadLetters, Matching
 from worker.inspection.choice import Choice, condition
 from worker.inspection.masking import masked_message, masked_name, masked_reason
-from worker.inspection.payloads import HEAD_BYTES, Head, read_head
+from worker.inspection.payloads import Head, read_head
 from worker.inspection.sources import RedisAway, Sources, moment
 
 MOST_ERRORS: Final = 50

@@ -40,6 +40,10 @@ _READERS_SAY = re.compile(
     r"|not (json|msgpack): (JSON is malformed|MessagePack data is malformed|Input data was truncated|maximum recursion)"
     r"|not \w+: 'utf-8' codec can't decode byte|not pickle: ([A-Za-z_][\w.]{0,80}|an exception) is not plain data$"
     r"|not pickle: (pickle data was truncated|unpickling stack underflow)$"
+    r"|not pickle: it (holds|nests|takes|cannot be read) ?[A-Za-z0-9, ]*$|it is a pickle, which is refused unless "
+    r"|it is \d+ bytes, and a job may carry \d+ at most$"
+    r"|not pickle: a (set of|key that is) [A-Za-z ]{1,40} is not plain data$|not pickle: opcode [0-9a-f]{2} is not"
+    r"|not msgpack: (a key of a map is no text|it holds more than \d+ values)$"
     r"|a (json|msgpack|pickle) \w+ is no message$"
 )
 _ARQ_SAYS = re.compile(r"unable to deserialize \w+")

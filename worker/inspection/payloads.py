@@ -12,18 +12,12 @@ from uuid import UUID
 
 from noteflow.domain.errors import Refused
 from noteflow.infrastructure.queue import keys
-from noteflow.infrastructure.queue.codec import codec_of, deserialize
+from noteflow.infrastructure.queue.codec import HEAD_BYTES, codec_of, deserialize, function_in
 from noteflow.infrastructure.queue.payload import LONGEST_READ
 from noteflow.infrastructure.queue.wire import command_from
 from worker.inspection.masking import masked, masked_name, masked_unreadable, revealed
 from worker.inspection.sources import Sources, moment
 
-HEAD_BYTES = 512
-_FUNCTION = (
-    re.compile(rb'"f"\s*:\s*"([\w.]{1,120})"'),  # JSON
-    re.compile(rb"\x8c\x01f\x94?\x8c.([\w.]{1,120}?)\x94", re.DOTALL),  # pickle, protocol 4 and 5
-    re.compile(rb"\xa1f[\xa0-\xbf]([\w.]{1,31}?)\xa1a", re.DOTALL),  # msgpack
-)
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -62,9 +56,8 @@ async def heads(sources: Sources, job_ids: Sequence[bytes]) -> list[Head | None]
 
 def read_head(start: bytes) -> Head:
     """The kind and the meeting in the first bytes of a payload, whatever its codec."""
-    function = next((found[1].decode() for pattern in _FUNCTION if (found := pattern.search(start))), None)
     meeting = _UUID.search(start)
-    return Head(function, UUID(meeting[0].decode()) if meeting else None)
+    return Head(function_in(start), UUID(meeting[0].decode()) if meeting else None)
 
 
 def read_envelope(body: bytes, *, reveal: bool = False) -> Envelope:
@@ -74,7 +67,7 @@ def read_envelope(body: bytes, *, reveal: bool = False) -> Envelope:
         return Envelope(None, len(body), None, [], {}, None, f"unreadable: longer than {LONGEST_READ:,} bytes")
     try:
         codec = codec_of(body).value
-        message = deserialize(body)
+        message = deserialize(body, allow_pickle=True)
     except Refused as error:
         return Envelope(codec, len(body), None, [], {}, None, str(error) if reveal else masked_unreadable(str(error)))
     function, args, kwargs = message.get("f"), message.get("a"), message.get("k")

@@ -21,6 +21,7 @@ from noteflow.infrastructure.persistence.faults import sqlstate_of, translated
 from noteflow.infrastructure.queue.closed_connections import closed_connections_told
 from noteflow.infrastructure.queue.decoding import Gaps, Unreadable, moment_of_ms
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, ailment
+from noteflow.infrastructure.queue.urls import open_redis
 from worker.inspection.ids import stored
 from worker.settings import Settings
 
@@ -191,18 +192,18 @@ def _told(error: Unavailable | ConcurrencyConflict | SQLAlchemyError) -> str:
 @asynccontextmanager
 async def open_sources(settings: Settings) -> AsyncIterator[Sources]:
     """The servers of these settings, connected to when first asked."""
-    redis = Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=REDIS_PATIENCE_S,
-        socket_connect_timeout=CONNECT_PATIENCE_S,
+    redis = open_redis(
+        settings.redis_url.get_secret_value(), timeout_s=REDIS_PATIENCE_S, connect_timeout_s=CONNECT_PATIENCE_S
     )
     engine = create_engine(
         settings.database_url.get_secret_value(),
         pool_size=2,
         pool_pre_ping=False,
-        connect_timeout_s=CONNECT_PATIENCE_S,
-        command_timeout_s=PATIENCE_S,
-        lock_timeout_s=PATIENCE_S / 2,
+        # No longer than a worker waits: what is too short for it shall fail here, too.
+        connect_timeout_s=min(CONNECT_PATIENCE_S, settings.database_connect_timeout_s),
+        command_timeout_s=min(PATIENCE_S, settings.database_command_timeout_s),
+        lock_timeout_s=min(PATIENCE_S / 2, settings.database_lock_timeout_s),
+        idle_in_transaction_timeout_s=settings.database_idle_in_transaction_timeout_s,
         application_name="noteflow-jobs",
     )
     try:

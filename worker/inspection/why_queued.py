@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from noteflow.infrastructure.queue.codec import Codec
+from worker.engine.claims import Why
 from worker.engine.options import Options
 from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet, WorkerRecord
@@ -28,6 +30,7 @@ def queued(facts: JobFacts, mark: Footprint | None, fleet: Fleet | None, now: da
         or _marked(facts, mark, place, now)
         or _nobody(fleet, place)
         or _unknown_function(facts, mark, fleet, place, now)
+        or _pickle_refused(facts, mark)
         or _lease_over(mark, place, now)
         or _deferred(facts, mark, fleet, place, now)
         or _held_back(fleet, place)
@@ -90,6 +93,15 @@ def _unknown_function(facts: JobFacts, mark: Footprint, fleet: Fleet, place: Pla
     grace = span(Options().unknown_function_grace_s)
     sentence = f"no live worker knows its function {kind}{noticed}: it waits {grace} for one that does, then it is dead"
     return "unknown_function", sentence, "jobs workers"
+
+
+def _pickle_refused(facts: JobFacts, mark: Footprint) -> Said | None:
+    refused = any(each.reason == Why.PICKLE_REFUSED for each in mark.handed_back)
+    if not refused or facts.envelope is None or facts.envelope.codec != Codec.PICKLE:
+        return None
+    grace = span(Options().unknown_function_grace_s)
+    sentence = f"a worker refused it as a pickle: it waits {grace} for one with ALLOW_PICKLE on, then it is dead"
+    return "pickle_refused", sentence, "check"
 
 
 def _lease_over(mark: Footprint, place: Place, now: datetime) -> Said | None:

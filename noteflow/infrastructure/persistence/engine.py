@@ -14,7 +14,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from noteflow.infrastructure.persistence.failover import give_up_where_read_only
 from noteflow.infrastructure.persistence.faults import name_the_server
-from noteflow.infrastructure.persistence.urls import address_of, normalise_database_url
+from noteflow.infrastructure.persistence.urls import address_of, parse_database_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,11 +44,12 @@ def create_engine(
     idle_in_transaction_timeout_s: float = 30.0,
     application_name: str = "noteflow",
 ) -> AsyncEngine:
-    """An engine for `url`, in any of the spellings people use (see `normalise_database_url`). Connects to nothing yet.
+    """An engine for `url`, in any of the spellings people use (see `parse_database_url`). Connects to nothing yet.
 
     `pool_pre_ping` asks a connection whether it lives, at the price of a round trip, each time it leaves the pool. With
     or without it, a connection whose end this process has already been told of is never handed out.
     """
+    address = parse_database_url(url)
     settings = {
         "application_name": application_name,
         "default_transaction_isolation": ISOLATION,  # whatever the server's, the database's or the role's is
@@ -56,7 +57,7 @@ def create_engine(
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout_s),
     }
     engine = create_async_engine(
-        normalise_database_url(url),
+        address.url,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=pool_timeout_s,
@@ -64,9 +65,10 @@ def create_engine(
         pool_use_lifo=True,  # the connection that was used last has its statements prepared; the others may rest
         hide_parameters=True,  # or a transcript's text would stand in every error's message
         connect_args={
+            **address.connect_arguments(),
             "timeout": connect_timeout_s,
             "command_timeout": command_timeout_s,
-            "server_settings": settings,
+            "server_settings": {**address.server_settings(), **settings},
         },
     )
     engine.sync_engine.update_execution_options(**{_SETTINGS: settings})

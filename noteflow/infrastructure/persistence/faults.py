@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -100,6 +101,12 @@ def translation_of(error: BaseException) -> NoteflowError | None:
         return StorageUnavailable("the connection to PostgreSQL was lost")
     if any(isinstance(link, PoolTimeoutError) for link in chain):
         return StorageUnavailable("no connection to PostgreSQL came free in time")
+    if certificate := next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None):
+        why = certificate.verify_message.rstrip(".")
+        return StorageMisconfigured(f"PostgreSQL{_place(chain)} has a certificate that is not accepted: {why}")
+    if refused := next(filter(_refuses_its_arguments, chain), None):
+        # Of a PG… variable or a file that the driver reads before it connects; it quotes no password.
+        return StorageMisconfigured(f"PostgreSQL{_place(chain)} cannot be connected to: {refused}".splitlines()[0])
     if any(isinstance(link, TimeoutError) for link in chain):
         return StorageUnavailable(f"PostgreSQL{_place(chain)} did not answer in time")
     if met := next((link for link in chain if isinstance(link, OSError)), None):
@@ -111,6 +118,11 @@ def _name_of(error: BaseException, met: OSError) -> str:
     """The class of an error; of one that has none of its own, as a limit of this process, also its number's name."""
     number = errno.errorcode.get(met.errno or 0)
     return f"{type(error).__name__}, {number}" if type(met) is OSError and number else type(error).__name__
+
+
+def _refuses_its_arguments(link: BaseException) -> bool:
+    # Before it connects: the second for what `int` thinks of PGPORT.
+    return type(link).__name__ == "ClientConfigurationError" or (isinstance(link, ValueError) and _place([link]) != "")
 
 
 def _tells_of_a_closed_one(link: BaseException) -> bool:
@@ -164,6 +176,16 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def sqlstate_of(error: BaseException) -> str | None:
     """The first SQLSTATE in the chain, or None where the server never spoke."""
     return next(filter(None, map(_sqlstate, causes(error))), None)
+
+
+def server_words(error: BaseException) -> str | None:
+    """What the server itself says, in one line, or None where it said nothing.
+
+    For statements of our own that hold no payload: the words may quote what a statement holds.
+    """
+    words = (getattr(link, "message", None) for link in causes(error) if _sqlstate(link))
+    said = next((each for each in words if isinstance(each, str) and each), None)
+    return None if said is None else " ".join(said.split())
 
 
 def _sqlstate(link: BaseException) -> str | None:

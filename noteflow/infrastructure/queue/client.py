@@ -35,7 +35,7 @@ from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.start import Start, start_at
 from noteflow.infrastructure.queue.tracing import sending
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, address_of, not_enqueued, without_arguments
-from noteflow.infrastructure.queue.urls import check_redis_url
+from noteflow.infrastructure.queue.urls import parse_redis_url
 
 
 class JobClient:
@@ -68,16 +68,16 @@ class JobClient:
     ) -> Self:
         """A client with connections of its own, opened when first needed.
 
-        `url` is redis://, rediss:// or unix://. Raises InvalidValue, which does not repeat it, if it is none of them.
+        `url` is redis://, rediss:// or unix://, as `parse_redis_url` reads it; rediss:// checks the server's
+        certificate and the name in it. Raises InvalidValue, which holds no password, for what is not understood.
         """
         check_timeout("timeout_s", timeout_s)
         check_timeout("connect_timeout_s", connect_timeout_s)
         check_integer("max_connections", max_connections, least=1)
-        check_redis_url(url)
-        pool = BlockingConnectionPool.from_url(
-            url,
+        pool = BlockingConnectionPool(
+            **parse_redis_url(url).connection_arguments(),
             max_connections=max_connections,
-            timeout=timeout_s,
+            timeout=timeout_s,  # type: ignore[arg-type]  # which may be a fraction
             socket_connect_timeout=connect_timeout_s,
             # Not worth the round trip that redis-py would spend, before the first command, on its own name.
             lib_name=None,

@@ -15,6 +15,7 @@ base64) or as a list (tuples, sets); NaN becomes null.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,14 +23,31 @@ import msgspec
 
 from noteflow.domain.errors import CodecError as CodecError  # the engine knows the codec, and not the domain
 from noteflow.infrastructure.queue.failures import MARK, decode_failure, encode_failure
+from noteflow.infrastructure.queue.packed import check_keys
 from noteflow.infrastructure.queue.pickles import dump_readable, load_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MSGPACK_MAPS: Final = frozenset({*range(0x81, 0x90), 0xDE, 0xDF})
+PICKLE_REFUSED: Final = "it is a pickle, which is refused unless ALLOW_PICKLE (an engine's allow_pickle) is on"
+_NAMES: Final = (
+    re.compile(rb'"f"\s*:\s*"([\w.]{1,120})"'),  # JSON
+    re.compile(rb"\x8c\x01f\x94?\x8c.([\w.]{1,120}?)\x94", re.DOTALL),  # pickle, protocol 4 and 5
+    re.compile(rb"\xa1f[\xa0-\xbf]([\w.]{1,31}?)\xa1a", re.DOTALL),  # msgpack
+)
+HEAD_BYTES: Final = 512
+"""Within so many bytes the name of a job's function stands as Arq and our client write it."""
+
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
+
+
+class PickleRefused(CodecError):
+    """A message is a pickle, and its reader was not told to read any. Nothing of it was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(PICKLE_REFUSED)
 
 
 class Codec(StrEnum):
@@ -62,6 +80,11 @@ def codec_of(raw: bytes) -> Codec:
     raise CodecError(f"neither JSON, msgpack nor a pickle: {f'begins with byte {first.hex()}' if first else 'empty'}")
 
 
+def function_in(head: bytes) -> str | None:
+    """Return the name of a job's function if the first bytes of its body show it; nothing is decoded."""
+    return next((found[1].decode() for name in _NAMES if (found := name.search(head[:HEAD_BYTES]))), None)
+
+
 def serialize(message: dict[str, Any], codec: Codec = Codec.JSON) -> bytes:
     """Write a job or result; raise TypeError, OverflowError or the like for a value that `codec` cannot hold."""
     if codec is Codec.PICKLE:
@@ -71,9 +94,15 @@ def serialize(message: dict[str, Any], codec: Codec = Codec.JSON) -> bytes:
     return _json.encode(message) if codec is Codec.JSON else _msgpack.encode(message)
 
 
-def deserialize(raw: bytes) -> dict[str, Any]:
-    """Read a job or result in whichever codec it came; raise `CodecError` with the reason if it cannot be read."""
+def deserialize(raw: bytes, *, allow_pickle: bool = False) -> dict[str, Any]:
+    """Read a job or result in whichever codec it came; raise `CodecError` with the reason if it cannot be read.
+
+    A pickle is refused with `PickleRefused`, a kind of `CodecError`, unless `allow_pickle`: then it may hold plain data
+    within a budget (`pickles.py`).
+    """
     codec = codec_of(raw)
+    if codec is Codec.PICKLE and not allow_pickle:
+        raise PickleRefused
     try:
         message = _READERS[codec](raw)
     except Exception as error:
@@ -88,16 +117,23 @@ def deserialize(raw: bytes) -> dict[str, Any]:
     return message
 
 
+def job_deserializer(raw: bytes) -> dict[str, Any]:
+    """Read what `job_serializer`, or any JSON or msgpack producer wrote. For `arq.Worker` and `arq.create_pool`."""
+    return deserialize(raw)
+
+
+def _unpack(raw: bytes) -> Any:
+    check_keys(raw)
+    return msgspec.msgpack.decode(raw)
+
+
 def job_serializer(message: dict[str, Any]) -> bytes:
     """Write a job as JSON, and a result in the codec in which its job came. For `arq.Worker` and `arq.create_pool`."""
     return serialize(message, getattr(message.get("k"), "codec", Codec.JSON))
 
 
-job_deserializer = deserialize
-"""Read what `job_serializer`, a stock Arq pool, or any JSON or msgpack producer wrote."""
-
 _READERS: Final[dict[Codec, Callable[[bytes], Any]]] = {
     Codec.JSON: msgspec.json.decode,
-    Codec.MSGPACK: msgspec.msgpack.decode,
+    Codec.MSGPACK: _unpack,
     Codec.PICKLE: load_plain,
 }

@@ -34,8 +34,9 @@ key                         type    life                                        
                                     attempt, newest last, at most 20            error; the end deletes it
 ``arq:crashes:<id>``        string  as ``arq:retry:<id>``; deaths of workers    claim of a job whose lease ended
                                     that were running the job                   unfinished; the end deletes it
-``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      hand-back of a job whose function
-                                    first lacked the function                   no worker here knows (yet)
+``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      release of a job whose function is
+                                    first could not run the job                 unknown here, or that is a pickle
+                                                                                where those are refused
 ``arq:handed-back:<id>``    hash    as ``arq:retry:<id>``, also after the       hand-back at no cost; deleted
                                     job's end; for each reason how often        when the id is enqueued anew
                                     (``n:``), last when (``at:``, unix ms)
@@ -46,6 +47,10 @@ key                         type    life                                        
                                     died in unix ms
 ``arq:dead:counts``         hash    for ever; ``buried``, ``evicted``,          as the letter; replay; drop; mover
                                     ``replayed``, ``dropped``, ``moved``
+``arq:set-aside``           hash    for ever; key → how often another type      the script that met it
+                                    stood where a key of the second block
+                                    belongs, or a field of it was no number
+``arq:set-aside:<key>``     any     a week; what stood there                    as ``arq:set-aside``
 ``arq:worker:<worker>``     string  three beats; JSON record of one process     the worker's lease thread
 ``arq:workers``             zset    for ever; member worker id, score its last  the worker's lease thread
                                     beat in unix ms; the stale are pruned
@@ -94,6 +99,8 @@ DEAD_LETTERS: Final = "arq:dead:letters"
 DEAD_COUNTS: Final = "arq:dead:counts"
 WORKER_PREFIX: Final = "arq:worker:"
 WORKERS: Final = "arq:workers"
+SET_ASIDE: Final = "arq:set-aside"
+SET_ASIDE_PREFIX: Final = "arq:set-aside:"
 CRON_PREFIX: Final = "arq:cron:"
 KEEPER: Final = "arq:keeper"
 PAUSED: Final = "arq:paused"

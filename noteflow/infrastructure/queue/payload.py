@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,11 @@ from uuid import UUID
 
 from noteflow.domain.commands import ChangeMeetingState, Command
 from noteflow.domain.errors import Refused
-from noteflow.infrastructure.queue.codec import deserialize
+from noteflow.infrastructure.queue.codec import HEAD_BYTES, deserialize
 from noteflow.infrastructure.queue.cutting import ledger_id_of
 from noteflow.infrastructure.queue.wire import command_from
 
+_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 LONGEST_READ = 4 * 1_048_576
 """In bytes; more than four times what a job may carry is not worth the time."""
 
@@ -36,12 +38,15 @@ class Payload:
         return ledger_id_of(self.command, job_id, self.enqueued_ms) if self.command else job_id
 
 
-def read_payload(body: bytes) -> Payload | None:
-    """What the payload says, in whichever codec; None if that cannot be made out. Raises nothing."""
+def read_payload(body: bytes, *, allow_pickle: bool = True) -> Payload | None:
+    """What the payload says, in whichever codec; None if that cannot be made out. Raises nothing.
+
+    A pickle takes up to a second of CPU time, which is nothing for a worker's event loop: `meeting_in` is.
+    """
     if len(body) > LONGEST_READ:
         return None
     try:
-        message = deserialize(body)
+        message = deserialize(body, allow_pickle=allow_pickle)
     except Refused:
         return None
     function, args, kwargs = message.get("f"), message.get("a"), message.get("k")
@@ -54,6 +59,12 @@ def read_payload(body: bytes) -> Payload | None:
     except Refused:
         return Payload(function, enqueued_ms, _uuid(named), None)
     return Payload(function, enqueued_ms, command.meeting_id, command)
+
+
+def meeting_in(body: bytes) -> UUID | None:
+    """The first id in the beginning of a payload, which is its meeting's where our client or Arq wrote it."""
+    found = _UUID.search(body[:HEAD_BYTES])
+    return UUID(found[0].decode()) if found else None
 
 
 def _uuid(value: Any) -> UUID | None:

@@ -1,61 +1,48 @@
 """Read pickles of plain data without ever running what they ask for, and write results that can be read back.
 
-Stock Arq pickles everything by default, and loading a stranger's pickle runs a stranger's code. Here only classes on
-the list below can be named; anything else is refused before it is imported. Built-in exceptions and cancellations are
-harmless and are what failed results carry, so they are admitted there (``'s'`` in the message) and only there.
+Stock Arq pickles everything by default, and loading a stranger's pickle runs a stranger's code. Here only the kinds in
+`pickle_values.py` can be named; anything else is refused before it is imported. Built-in exceptions and cancellations
+are harmless and are what failed results carry, so they are admitted there (``'s'`` in the message) and only there.
 """
 
 from __future__ import annotations
 
-import asyncio
-import builtins
-import codecs
 import datetime
 import decimal
-import io
 import pickle
-import pickletools
 import uuid
 from typing import Any, Final
 
-from noteflow.infrastructure.queue.failures import describe, foreign_class
+from noteflow.infrastructure.queue.failures import describe
+from noteflow.infrastructure.queue.pickle_machine import Budget, PickleMachine
+from noteflow.infrastructure.queue.pickle_values import refuse
 
-_PLAIN: Final[dict[tuple[str, str], Any]] = {
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("builtins", "bytearray"): bytes,
-    ("builtins", "complex"): complex,
-    ("datetime", "date"): datetime.date,
-    ("datetime", "datetime"): datetime.datetime,
-    ("datetime", "time"): datetime.time,
-    ("datetime", "timedelta"): datetime.timedelta,
-    ("datetime", "timezone"): datetime.timezone,
-    ("decimal", "Decimal"): decimal.Decimal,
-    ("uuid", "UUID"): uuid.UUID,
-}
-_PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
-_PYTHON_2: Final = {"__builtin__": "builtins", "exceptions": "builtins"}
-"""How protocol 2 and below call the modules of the list."""
+_SCALARS: Final = frozenset(
+    {
+        *(type(None), bool, int, float, complex, str, bytes, decimal.Decimal, uuid.UUID),
+        *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone),
+    }
+)
 
 
-def load_plain(raw: bytes) -> Any:
-    """Return what `raw` holds if it is plain data; raise `pickle.UnpicklingError` naming what is not."""
-    _refuse_a_memo_larger_than_itself(raw)
-    unpickler = _PlainUnpickler(io.BytesIO(raw))
-    value = unpickler.load()
-    if unpickler.met_exception and not (isinstance(value, dict) and "s" in value):
-        raise pickle.UnpicklingError("an exception is not plain data")
-    return value
+def load_plain(raw: bytes, budget: Budget | None = None) -> Any:
+    """Return what `raw` holds if it is plain data; raise `pickle.UnpicklingError` naming what is not, or is too much.
 
-
-def _refuse_a_memo_larger_than_itself(raw: bytes) -> None:
-    # Nine bytes can ask for a memo of many gigabytes, which the unpickler makes at once. Each place in it takes a byte.
+    The default budget admits a body of 1 MiB whatever plain data it holds, and takes a second of CPU time at most.
+    """
+    limits = budget or Budget()
+    machine = PickleMachine(raw, limits)
     try:
-        for opcode, argument, _ in pickletools.genops(raw):
-            if opcode.name in _PUTS and isinstance(argument, int) and argument > len(raw):
-                raise pickle.UnpicklingError("a memo larger than the pickle itself is not plain data")
-    except ValueError as error:
-        raise pickle.UnpicklingError(f"not a pickle: {error}") from None
+        value = machine.run()
+        measure = _Measure(limits, limits.spare_characters + limits.characters_a_byte * len(raw))
+        measure.of(value, 0)
+    except pickle.UnpicklingError:
+        raise
+    except Exception as error:  # of a decoder or a constructor, which may quote what it was given
+        raise refuse(f"it cannot be read, {type(error).__name__}") from error
+    if machine.met_exception and not (isinstance(value, dict) and "s" in value):
+        raise refuse("an exception is not plain data")
+    return value
 
 
 def dump_readable(message: dict[str, Any]) -> bytes:
@@ -66,36 +53,56 @@ def dump_readable(message: dict[str, Any]) -> bytes:
     return pickle.dumps(message, protocol=4)
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    met_exception = False
+class _Measure:
+    """Count values and characters as if every reference were spelled out, and how deep they nest.
 
-    def find_class(self, module: str, name: str) -> Any:
-        module = _PYTHON_2.get(module, module)
-        plain = _PLAIN.get((module, name))
-        if plain is not None:
-            return plain
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1  # how protocol 2 writes bytes
-        failure = _failure_class(module, name)
-        if failure is None:
-            raise pickle.UnpicklingError(f"{module}.{name} is not plain data")
-        self.met_exception = True
-        return failure
+    Each object is looked at once. What refers to itself is found by its depth.
+    """
+
+    def __init__(self, budget: Budget, characters: int) -> None:
+        self._budget = budget
+        self._characters = characters
+        self._known: dict[int, tuple[int, int, int]] = {}
+
+    def of(self, value: Any, depth: int) -> tuple[int, int, int]:
+        """Return how many values and characters, and levels below it; raise if it is too much, or not plain data."""
+        kind = type(value)
+        if kind is str or kind is bytes:
+            return 1, len(value), 0
+        if kind in _SCALARS:
+            return 1, 0, 0
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = self._inside(value, depth)
+        if depth + known[2] > self._budget.depth:
+            raise refuse(f"it nests deeper than {self._budget.depth} levels")
+        return known
+
+    def _inside(self, value: Any, depth: int) -> tuple[int, int, int]:
+        if depth >= self._budget.depth:
+            raise refuse(f"it nests deeper than {self._budget.depth} levels")
+        values, characters, levels = 1, 0, 0
+        for child in _children(value):
+            more_values, more_characters, below = self.of(child, depth + 1)
+            values += more_values
+            characters += more_characters
+            levels = max(levels, below + 1)
+            if values > self._budget.values:
+                raise refuse(f"it holds more than {self._budget.values} values")
+            if characters > self._characters:
+                raise refuse(f"it holds more than {self._characters} characters")
+        return values, characters, levels
 
 
-def _failure_class(module: str, name: str) -> type[BaseException] | None:
-    if (module, name) == ("asyncio.exceptions", "CancelledError"):
-        return asyncio.CancelledError
-    if module == "builtins":
-        candidate = getattr(builtins, name, None)
-        return candidate if isinstance(candidate, type) and issubclass(candidate, Exception) else None
-    return foreign_class(module, name)
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes encoded as {encoding!r} are not plain data")
-    return codecs.encode(text, "latin1")
+def _children(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return [*value, *value.values()]
+    if kind in (list, tuple, set, frozenset):
+        return value
+    if isinstance(value, BaseException):
+        return value.args
+    raise refuse(f"{getattr(value, 'name', kind.__name__)} is not plain data")
 
 
 def _round_trips(error: BaseException) -> bool:

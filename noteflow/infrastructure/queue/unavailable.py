@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError, ResponseError
@@ -83,6 +84,10 @@ def reason_of(error: BaseException) -> str:
     """What ails a Redis that fails so, as the rest of a sentence that begins with its name."""
     if code := _code_within(error):
         return _REASONS[code]
+    if isinstance(tls := _tls_error(error), ssl.SSLCertVerificationError):
+        return f"has a certificate that is not accepted: {tls.verify_message.rstrip('.')}"
+    if tls is not None:
+        return f"cannot be spoken to by TLS ({tls.reason or type(tls).__name__})"
     return "refuses the request" if isinstance(error, ResponseError) else f"does not answer ({type(error).__name__})"
 
 
@@ -92,6 +97,20 @@ def _code_within(error: BaseException) -> str | None:
         if code := _code(cause):
             return code
         cause = cause.__cause__
+    return None
+
+
+def wants_another_certificate(error: BaseException | None) -> bool:
+    """Whether the server's certificate, or the way in which it speaks TLS, is not accepted."""
+    return error is not None and _tls_error(error) is not None
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ssl.SSLError):
+            return link
+        link = link.__cause__ or link.__context__  # redis-py wraps it without naming it as the cause
     return None
 
 

@@ -50,6 +50,7 @@ class WorkerSettings:
     """What ``arq --check`` looks at."""
 
     functions: ClassVar = [nap]
+    options = Options(allow_pickle=True)
     redis_settings = RedisSettings.from_dsn(os.environ.get("CHECKED_REDIS_URL", "redis://"))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import arq.worker
@@ -18,9 +20,14 @@ STOCK, OURS = "arq", "ours"
 
 
 class MakeWorker(Protocol):
-    """Makes one of our workers, in burst mode unless told otherwise, on the test's Redis."""
+    """Makes one of our workers, in burst mode unless told otherwise, on the test's Redis.
 
-    def __call__(self, functions: Any = (), *, options: Options | None = None, **arguments: Any) -> Worker: ...
+    It reads pickles unless told otherwise, since `redis` writes them.
+    """
+
+    def __call__(
+        self, functions: Any = (), *, options: Options | None = None, allow_pickle: bool = True, **arguments: Any
+    ) -> Worker: ...
 
 
 class MakeEither(Protocol):
@@ -52,10 +59,13 @@ def letters(redis: ArqRedis) -> DeadLetters:
 async def make_worker(redis_url: str) -> AsyncIterator[MakeWorker]:
     made: list[Worker] = []
 
-    def make(functions: Any = (), *, options: Options | None = None, **arguments: Any) -> Worker:
+    def make(
+        functions: Any = (), *, options: Options | None = None, allow_pickle: bool = True, **arguments: Any
+    ) -> Worker:
         defaults: dict[str, Any] = {"burst": True, "poll_delay": 0.01, "handle_signals": False}
         pool = ArqRedis.from_url(redis_url)
-        made.append(Worker(functions, redis_pool=pool, options=options, **{**defaults, **arguments}))
+        told = replace(options or Options(), allow_pickle=allow_pickle)
+        made.append(Worker(functions, redis_pool=pool, options=told, **{**defaults, **arguments}))
         return made[-1]
 
     yield make
@@ -66,7 +76,7 @@ async def make_worker(redis_url: str) -> AsyncIterator[MakeWorker]:
 @pytest.fixture(params=[STOCK, OURS])
 async def either(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[MakeEither]:
     made: list[arq.worker.Worker] = []
-    kind = arq.worker.Worker if request.param == STOCK else Worker
+    kind = arq.worker.Worker if request.param == STOCK else partial(Worker, options=Options(allow_pickle=True))
 
     def make(functions: Any = (), **arguments: Any) -> arq.worker.Worker:
         defaults: dict[str, Any] = {"burst": True, "poll_delay": 0, "max_jobs": 10}

@@ -42,7 +42,7 @@ async def test_with_the_rights_that_the_page_names_nothing_is_refused(
             if ending == "abort":
                 await asyncio.Event().wait()
 
-    options = Options(more_queues=("arq:low",), lease_s=0.3, beat_s=0.2)
+    options = Options(more_queues=("arq:low",), lease_s=0.3, beat_s=0.2, allow_pickle=True)
     worker = Worker(
         [func(once, name="once"), func(once, name="paused")],
         cron_jobs=[cron(once, name="tick", hour=1, run_at_startup=True)],

@@ -125,7 +125,8 @@ async def test_a_list_that_is_none_stops_nobody(redis: ArqRedis, make_worker: Ma
     worker = make_worker([func(fine, name="fine"), func(fine, name="endless")], burst=False)
     async with serving(worker):
         await eventually(lambda: worker.jobs_complete == 11)
-    assert await redis.get(LEASES) == b"no set"
+    assert await redis.get(f"arq:set-aside:{LEASES}") == b"no set"
+    assert await redis.hget("arq:set-aside", LEASES) == b"1"  # type: ignore[misc]
 
 
 async def test_a_lease_is_on_the_list_for_as_long_as_it_is_held(redis: ArqRedis, make_worker: MakeWorker) -> None:

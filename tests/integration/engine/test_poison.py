@@ -45,7 +45,7 @@ SENTENCES: dict[str, tuple[Poison, str]] = {
     "keywords that are a list": (json(k=[1]), "k: the keyword arguments must be a map"),
     "keywords that are no text": (
         raw(pickle.dumps({"t": 1, "f": "fine", "a": (), "k": {1: 2}, "et": 1})),
-        "k: the key",
+        "a key that is of type int is not plain data",
     ),
     "a try that is text": (json(t="2"), "t: the try must be"),
     "a try that is huge": (json(t=2**70), "t: the try must be"),

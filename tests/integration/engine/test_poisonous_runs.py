@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from typing import Any
 
 import pytest
@@ -122,6 +123,6 @@ async def test_arguments_too_large_to_show_are_not_spelled_out(redis: ArqRedis, 
         return 1
 
     await redis.enqueue_job("take", knot, _job_id="j")
-    worker = make_worker([func(take, name="take")])
+    worker = make_worker([func(take, name="take")], job_serializer=pickle.dumps, job_deserializer=pickle.loads)
     await asyncio.wait_for(worker.main(), 5)
     assert worker.jobs_complete == 1

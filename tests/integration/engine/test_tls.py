@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import pytest
 from arq.connections import ArqRedis, RedisSettings
 from arq.worker import func
 
 from tests.integration.engine.jobs import Ctx, put, serving
+from tests.tls import Certificate, encrypted, make_certificate
 from tests.waiting import eventually
 from worker.embedded import EmbeddedRedis
 from worker.engine import Options, Worker
@@ -23,42 +21,9 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no open
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate for localhost that is its own authority, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    where = ("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"))
-    command = ["openssl", "req", "-x509", *made, *names, *where]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
-
-
-@asynccontextmanager
-async def encrypted(server: EmbeddedRedis, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
-    """Yield a port of localhost at which the server is reached through TLS."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_unix_connection(str(server.socket))
-        # A test that fails cancels this; asyncio's streams would take that for a fault, and the next test for its own.
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(pass_on(reader, to_server), pass_on(from_server, writer))
-
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    async with listener:
-        yield listener.sockets[0].getsockname()[1]
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 class Muffler:
@@ -104,7 +69,7 @@ async def muffled(port: int) -> AsyncIterator[Muffler]:
 
 @pytest.mark.parametrize("how", ["url", "settings"])
 async def test_jobs_run_their_leases_are_renewed_and_the_server_calls(
-    redis_url: str, redis_server: EmbeddedRedis, certificate: tuple[Path, Path], how: str
+    redis_url: str, redis_server: EmbeddedRedis, certificate: Certificate, how: str
 ) -> None:
     go_on = asyncio.Event()
 
@@ -112,7 +77,8 @@ async def test_jobs_run_their_leases_are_renewed_and_the_server_calls(
         await go_on.wait()
 
     redis = ArqRedis.from_url(redis_url)
-    async with encrypted(redis_server, certificate) as port:
+    async with encrypted(redis_server.socket, certificate) as server:
+        port = server.port
         trust = str(certificate[0])
         settings = RedisSettings(
             host="localhost", port=port, ssl=True, ssl_ca_certs=trust, ssl_check_hostname=True, conn_timeout=10
@@ -136,10 +102,10 @@ async def test_jobs_run_their_leases_are_renewed_and_the_server_calls(
 
 
 async def test_a_flow_that_is_dropped_without_a_word_does_not_end_the_worker(
-    redis_url: str, redis_server: EmbeddedRedis, certificate: tuple[Path, Path]
+    redis_url: str, redis_server: EmbeddedRedis, certificate: Certificate
 ) -> None:
     redis = ArqRedis.from_url(redis_url)
-    async with encrypted(redis_server, certificate) as port, muffled(port) as muffler:
+    async with encrypted(redis_server.socket, certificate) as server, muffled(server.port) as muffler:
         settings = RedisSettings(host="localhost", port=muffler.port, ssl=True, ssl_ca_certs=str(certificate[0]))
         options = Options(command_timeout_s=0.5, idle_poll_s=0.2)
         functions = [func(_nothing, name="nothing")]
@@ -160,9 +126,10 @@ async def test_a_flow_that_is_dropped_without_a_word_does_not_end_the_worker(
 
 
 async def test_a_server_whose_certificate_nobody_vouches_for_is_waited_for(
-    redis_server: EmbeddedRedis, certificate: tuple[Path, Path]
+    redis_server: EmbeddedRedis, certificate: Certificate
 ) -> None:
-    async with encrypted(redis_server, certificate) as port:
+    async with encrypted(redis_server.socket, certificate) as server:
+        port = server.port
         settings = RedisSettings(host="localhost", port=port, ssl=True)
         worker = Worker([func(_nothing, name="nothing")], redis_settings=settings, handle_signals=False)
         async with serving(worker):

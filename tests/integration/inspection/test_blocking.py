@@ -93,7 +93,7 @@ async def test_check_and_stats_name_it_though_what_they_read_is_locked_too(groun
         assert f"PostgreSQL: session {pid} (psql of" in shown(stats)
         assert "→ python -m worker check" in shown(stats)
         ground.sources.postgresql_problem = None
-        found = {each.subject: each for each in await check_postgresql(ground.sources)}
+        found = {each.subject: each for each in await check_postgresql(ground.sources, pool_size=5)}
         assert found["postgresql write"].cure == "see postgresql locks"
     ground.sources.postgresql_problem = None
     assert not await bad(ground)

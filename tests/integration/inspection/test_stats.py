@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -17,7 +18,8 @@ from worker.cli.jobs.stats import page
 from worker.cli.terminal import console
 from worker.inspection import pausing
 from worker.inspection.checks.finding import Verdict
-from worker.inspection.checks.fit import check_clocks, check_workers
+from worker.inspection.checks.fit import check_clocks, check_payloads, check_pickles, check_workers
+from worker.inspection.checks.redis import check_redis
 from worker.inspection.choice import Choice
 from worker.inspection.listing import list_jobs
 from worker.inspection.loss import RedisLoss
@@ -248,3 +250,28 @@ async def commands_of(ground: Ground, act: Any) -> dict[str, int]:
     return {
         name: calls for name, calls in counted.items() if not name.startswith(("config", "client", "hello", "info"))
     }
+
+
+async def test_waiting_jobs_that_are_pickled_are_an_error_unless_pickles_are_read(ground: Ground) -> None:
+    await ground.enqueue()
+    assert [each.verdict.value for each in await check_pickles(ground.sources, allow_pickle=False)] == ["ok"]
+    await ground.redis.set("arq:job:stock", pickle.dumps({"t": None, "f": "f", "a": (), "k": {}, "et": 1}))
+    await ground.redis.zadd("arq:queue", {"stock": 1})
+    (finding,) = await check_pickles(ground.sources, allow_pickle=False)
+    assert finding.verdict.value == "error"
+    assert finding.found.startswith("1 of 2 waiting jobs looked at are pickled, the first is stock")
+    assert "ALLOW_PICKLE=true" in (finding.cure or "")
+    assert [each.verdict.value for each in await check_pickles(ground.sources, allow_pickle=True)] == ["ok"]
+    (refused,) = await check_payloads(ground.sources, 10, allow_pickle=False)
+    assert "ALLOW_PICKLE" in refused.found
+
+
+async def test_keys_that_were_set_aside_are_named_by_the_check(ground: Ground) -> None:
+    assert "redis keys" not in {each.subject for each in await check_redis(ground.sources)}
+    await ground.redis.hset("arq:set-aside", mapping={"arq:dead:counts": 2, b"\xff": 1})
+    (finding,) = [each for each in await check_redis(ground.sources) if each.subject == "redis keys"]
+    assert finding.verdict.value == "warning"
+    assert finding.found == "2 held another type, or no number, and were set aside: \\xff, arq:dead:counts"
+    await ground.redis.delete("arq:set-aside")
+    await ground.redis.set("arq:set-aside", "abc")
+    assert "redis keys" not in {each.subject for each in await check_redis(ground.sources)}

@@ -177,3 +177,16 @@ async def test_the_pool_is_exhausted(database_url: str) -> None:
             await ask(engine)
         await holder.rollback()
         await ask(engine)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("PGPORT", "many"), ("PGTARGETSESSIONATTRS", "master")])
+async def test_a_variable_of_libpq_that_cannot_be_is_misconfigured(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    async with an_engine("postgresql://me:s3cret@127.0.0.1/db") as engine:
+        with pytest.raises(
+            StorageMisconfigured, match=rf"^PostgreSQL at .* cannot be connected to: .*{value}"
+        ) as caught:
+            await ask(engine)
+    assert "s3cret" not in str(caught.value)

@@ -72,7 +72,7 @@ async def test_what_the_page_lets_a_plain_producer_write_is_understood(redis_url
     await run(EXAMPLES[2], redis_url, names)
 
     async with Redis.from_url(redis_url) as raw:
-        messages = [deserialize(await raw.get(key)) for key in await raw.keys("arq:job:*")]
+        messages = [deserialize(await raw.get(key), allow_pickle=True) for key in await raw.keys("arq:job:*")]
 
     commands = [command_from(message["f"], message["a"], message["k"]) for message in messages]
     assert {command.function for command in commands} == {"ingest_segments", "change_meeting_state"}

@@ -62,7 +62,7 @@ def burst(database_url: str, redis_url: str) -> Burst:
             ctx={EXECUTOR: executor, QUEUE: "arq:queue", WORKER: "w1"},
             burst=True,
             handle_signals=False,
-            options=Options(gate=Gate(), log_arguments=False, on_ending=on_ending),
+            options=Options(gate=Gate(), log_arguments=False, allow_pickle=True, on_ending=on_ending),
         )
         try:
             await worker.async_run()

@@ -47,6 +47,8 @@ def make(*functions: Any, **arguments: Any) -> Worker:
         ({"more_queues": ("a", "a")}, "more_queues must be names of queues, each once, not ('a', 'a')"),
         ({"gate": None}, "gate must be a Gate, not None"),
         ({"on_ending": 3}, "on_ending must be a function, not 3"),
+        ({"allow_pickle": "yes"}, "allow_pickle must be True or False, not 'yes'"),
+        ({"max_body_bytes": 0}, "max_body_bytes must be a whole number, 1 or more, not 0"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_by_its_name(knobs: dict[str, Any], said: str) -> None:

@@ -14,7 +14,16 @@ OURS = {
     "noteflow.infrastructure.queue",
     *(
         f"noteflow.infrastructure.queue.{name}"
-        for name in ("closed_connections", "codec", "failures", "keys", "pickles")
+        for name in (
+            "closed_connections",
+            "codec",
+            "failures",
+            "keys",
+            "packed",
+            "pickle_machine",
+            "pickle_values",
+            "pickles",
+        )
     ),
 }
 TOOLS = {

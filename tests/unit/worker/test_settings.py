@@ -5,6 +5,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from noteflow.infrastructure.urls import masked
+from worker.engine.gate import Gate
+from worker.engine.options import Options
+from worker.functions import for_our_worker
+from worker.main import worker_arguments
 from worker.settings import Settings, UnsoundSettings, load_settings
 
 
@@ -34,6 +39,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"database_lock_timeout_s": 10}, ("DATABASE_LOCK_TIMEOUT_S", "DATABASE_COMMAND_TIMEOUT_S")),
         ({"retry_budget_s": 9}, ("RETRY_BUDGET_S", "DATABASE_COMMAND_TIMEOUT_S")),
+        ({"database_pool_size": 1}, ("DATABASE_POOL_SIZE",)),
         ({"job_timeout_s": 40}, ("JOB_TIMEOUT_S", "RETRY_BUDGET_S")),
         ({"drain_timeout_s": 19}, ("DRAIN_TIMEOUT_S",)),
         ({"database_idle_in_transaction_timeout_s": 10}, ("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_S",)),
@@ -94,3 +100,61 @@ def test_a_password_is_never_shown() -> None:
     assert "postgresql://me:***@host/db?sslmode=require" in shown
     assert "redis://:***@host:6379/0" in shown
     assert "s3cret" not in repr(settings) + str(settings) + "".join(shown)
+
+
+HOSTILE = [
+    "", " ", "0", "-1", "-0.0", "1e-9", "0.0001", "1e308", "inf", "-inf", "nan", "NaN", "9" * 400, "9" * 5000, "0x10",
+    "1_0", "٣", "1,5", "true", "null", "None", "[]", "{}", "\udcff", "\x1b[31m", "a\nb", "%00", "x" * 100_000, "://",
+    "redis://", "postgresql://", "redis://:s3cret@h:x", "postgresql://u:s3cret@h:x/d", "rediss://h?ssl_ca_certs=/no",
+    "http://:s3cret@h:x", "http://", "http://[", "host:99999",
+    "host:" + "9" * 5000, "\udcff:80", "a b:80", ":-1", "[::1]:0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_hostile_value_is_refused_by_its_variable_or_is_sound(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused in one line that names the variable and shows no secret, or taken, shown, and of use to a worker."""
+    for value in HOSTILE:
+        monkeypatch.setenv(name.upper(), value)
+        try:
+            settings = load_settings()
+        except UnsoundSettings as refused:
+            lines = str(refused).splitlines()
+            assert all(line.startswith("settings: ") and name.upper() in line for line in lines), lines
+            assert all(len(line) < 400 and line.isprintable() for line in lines), lines
+            assert "s3cret" not in str(refused)
+        else:
+            assert "s3cret" not in settings.shown(name) or name == "meetings_dir"
+            worker_arguments(settings, for_our_worker, Gate())
+            Options(lease_s=settings.lease_s)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LEASE_S", "inf"), ("LEASE_S", "1e-9"), ("DATABASE_LOCK_TIMEOUT_S", "1e7"), ("KEEP_RESULT_S", "1e300"),
+        ("MAX_JOBS", "1000000"), ("QUEUE_NAME", "\udcff"), ("HTTP_LISTEN", "host:" + "9" * 5000),
+        ("HTTP_LISTEN", "a b:80"), ("TRACES_ENDPOINT", "http://"), ("TRACES_ENDPOINT", "http://h:x/v1"),
+    ],
+)  # fmt: skip
+def test_what_a_worker_could_not_use_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UnsoundSettings, match=rf"^settings: {name}"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:s3@cret@host/0", "redis://:***@host/0"),
+        ("redis://:s3/cret@host/0", "***"),
+        ("postgresql://ada:s3cret@h1:1,h2:2/db?sslpassword=s3cret&sslmode=require",
+         "postgresql://ada:***@h1:1,h2:2/db?sslpassword=***&sslmode=require"),
+        ("unix://ada:s3cret@/run/r.sock?db=1&password=s3cret", "unix://ada:***@/run/r.sock?db=1&password=***"),
+        ("http://ada:s3cret@host/v1/traces?api_key=s3cret", "http://ada:***@host/v1/traces?api_key=***"),
+        ("s3cret", "***"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_url_is_shown_without_a_piece_of_its_password(url: str, shown: str) -> None:
+    assert masked(url) == shown

@@ -8,14 +8,14 @@ import typer
 
 from noteflow.infrastructure.queue.decoding import Gap
 from worker.cli.jobs.frame import ask
-from worker.cli.jobs.options import Json, Limit
+from worker.cli.jobs.options import Json, Limit, sound_ids
 from worker.cli.jobs.output import emit, end, note_unreadable
 from worker.cli.jobs.show import acts_table
 from worker.cli.terminal import console, echo
 from worker.inspection.acts import Act, read_acts, settle
 from worker.inspection.sources import RedisAway, Sources
 
-OfJob = Annotated[str | None, typer.Option("--job", help="Only what was done to this job.")]
+OfJob = Annotated[str | None, typer.Option("--job", help="Only what was done to this job.", callback=sound_ids)]
 
 
 def acts(job: OfJob = None, limit: Limit = 50, json: Json = False) -> None:

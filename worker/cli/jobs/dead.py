@@ -16,7 +16,20 @@ from worker.cli.jobs.cautions import caution_on_refused
 from worker.cli.jobs.editing import edited
 from worker.cli.jobs.frame import ask, myself, refuse
 from worker.cli.jobs.ls import ls
-from worker.cli.jobs.options import As, Error, Json, Kind, Limit, Meeting, Note, Reveal, Since, Yes, choice_of
+from worker.cli.jobs.options import (
+    As,
+    Error,
+    Json,
+    Kind,
+    Limit,
+    Meeting,
+    Note,
+    Reveal,
+    Since,
+    Yes,
+    choice_of,
+    sound_ids,
+)
 from worker.cli.jobs.output import emit, end, note_unreadable
 from worker.cli.jobs.show import letter_view
 from worker.cli.jobs.why import JobId
@@ -31,7 +44,10 @@ from worker.inspection.sources import PostgresAway, Sources
 from worker.inspection.words import at
 from worker.printable import printable
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.", callback=sound_ids),
+]
 Edit = Annotated[bool, typer.Option("--edit", help="Mend the payload in $EDITOR first. This reveals it, and is noted.")]
 
 

@@ -24,7 +24,7 @@ def edited(body: bytes) -> bytes | None:
     It ends with 1 if the editor cannot be run, or ends with an error itself.
     """
     try:
-        codec, message = codec_of(body), deserialize(body)
+        codec, message = codec_of(body), deserialize(body, allow_pickle=True)
     except Refused as error:
         refuse(f"the payload cannot be read, so it cannot be edited: {error}")
     text = original = _as_json(message)

@@ -11,6 +11,7 @@ from typing import Final, NoReturn, TypeVar
 
 import typer
 
+from noteflow.domain.errors import InvalidValue
 from worker.cli.reading import read_settings
 from worker.cli.terminal import echo
 from worker.inspection.sources import PostgresAway, RedisAway, Sources, open_sources
@@ -35,6 +36,8 @@ def ask(question: Callable[[Sources], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(asked())
+    except InvalidValue as error:
+        refuse(error.complaint)
     except (RedisAway, PostgresAway) as error:
         echo(f"jobs: {error}\n  → python -m worker check", err=True)
         raise typer.Exit(EXIT_AWAY) from None

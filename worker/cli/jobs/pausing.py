@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.jobs.frame import EXIT_NOTHING, ask, myself, refuse
-from worker.cli.jobs.options import As, Json
+from worker.cli.jobs.options import As, Json, sound_text
 from worker.cli.jobs.output import emit, plain
 from worker.cli.terminal import echo
 from worker.inspection import pausing
@@ -28,9 +28,9 @@ class Scope(StrEnum):
 
 
 What = Annotated[Scope, typer.Argument(help="A queue, or a kind of job.")]
-Name = Annotated[str, typer.Argument(help="The queue's name, or the function's.")]
+Name = Annotated[str, typer.Argument(help="The queue's name, or the function's.", callback=sound_text)]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Though nobody knows a kind, or serves a queue, of this name.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; everybody who asks is told.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; everybody who asks is told.", callback=sound_text)]
 
 
 def pause(what: What, name: Name, reason: Reason, anyway: Anyway = False, as_: As = None, json: Json = False) -> None:

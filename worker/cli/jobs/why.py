@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from worker.cli.jobs.frame import ask
-from worker.cli.jobs.options import Json
+from worker.cli.jobs.options import Json, sound_ids
 from worker.cli.jobs.output import emit, end
 from worker.cli.terminal import console
 from worker.inspection.job import read_job
@@ -17,7 +17,7 @@ from worker.inspection.why import Why
 from worker.inspection.why import why as explain
 from worker.printable import printable
 
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", callback=sound_ids)]
 
 
 def why(job_id: JobId, json: Json = False) -> None:

@@ -4,7 +4,7 @@
 -- KEYS   the queues, the one to be served first first
 -- ARGV   token, lease ms, limit, bytes limit, not after (ms, 0 = always), look for aborts (1/0),
 --        deaths of workers that make a job suspect (0 = never), whether the caller runs a suspect (1/0),
---        one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
+--        bytes of a body that is too long to be fetched, one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
 --        those are to be taken
 -- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>,
 --        arq:abort, whose marks stay until their jobs end: this claim's answer may be lost
@@ -19,9 +19,10 @@
 --        arq:shelves:<queue>   shelving: due jobs of a paused function, met in the scan, leave the due range too
 -- The try begun here is written to arq:retry:<id> only when it has ended without ending the job: a death is no try.
 --
--- returns {now, next due or '', 1 if more may be due, {paused functions}, {job, …}} where a job is
+-- returns {now, next due or '', 1 if more may be due, {paused functions}, {job, …}, {queue that is no sorted set, …}}
+--         where a job is
 --         {queue number, id, score, body or false, tries, crashes, 1 if aborted, 1 if the body is no string,
---         {error of an earlier attempt, …}}
+--         {error of an earlier attempt, …}, bytes of its body if that is too long: then its beginning stands for it}
 --         or {now, 'late'}: the call came too late, its caller has given up on it, nothing was taken
 local PAGE = 64
 local LOOK_AGAIN_MS = 500
@@ -31,6 +32,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local token, lease, limit, bytes_limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local not_after, look_for_aborts = tonumber(ARGV[5]), ARGV[6] == '1'
 local suspicion, has_suspect = tonumber(ARGV[7]), ARGV[8] == '1'
+local longest_body = tonumber(ARGV[9])
 if not_after > 0 and now > not_after then
   return { now, 'late' }
 end
@@ -43,12 +45,13 @@ end
 
 look_for_aborts = look_for_aborts and redis.call('EXISTS', 'arq:abort') == 1
 
+-- include typed
 -- include shelf
 -- include claim_pauses
 -- include claim_holding
 -- include claim_scan
 
-local ids_from = 9 + #KEYS
+local ids_from = 10 + #KEYS
 local free = limit
 if #ARGV >= ids_from then
   local ids, scores = {}, {}
@@ -64,7 +67,7 @@ else
   for number = 1, #KEYS do
     local kept = 0
     for later = number + 1, #KEYS do
-      kept = kept + tonumber(ARGV[8 + later])
+      kept = kept + tonumber(ARGV[9 + later])
     end
     local allowed = math.max(free - kept, 0)
     free = free - (allowed - take_from(number, allowed))
@@ -97,12 +100,12 @@ end
 for number, park in pairs(parking) do
   if #park > 0 then
     redis.call('ZADD', KEYS[number], unpack(park))
-    redis.pcall('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
+    run('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
     local holders = {}
     for i = 2, #park, 2 do
       holders[i - 1], holders[i] = park[i], token
     end
-    redis.pcall('HSET', 'arq:holders:' .. KEYS[number], unpack(holders))
+    run('HSET', 'arq:holders:' .. KEYS[number], unpack(holders))
   end
 end
-return { now, next_due, more, paused_functions, jobs }
+return { now, next_due, more, paused_functions, jobs, broken }

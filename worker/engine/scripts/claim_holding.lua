@@ -7,6 +7,11 @@
 --        queue and arq:leases:<queue>
 local RETRY_LIFE_S = 88400
 local PUT_OFF_MS = 200
+local NO_KEY = 'arq:room'
+local HEAD_BYTES = 512
+local MOST_COUNTED = 1e9
+local ERRORS_KEPT = 20
+local LONGEST_ERROR = 16384
 
 local function lock(id)
   local key = 'arq:in-progress:' .. id
@@ -28,11 +33,8 @@ end
 
 local function count_crash(id)
   local key = 'arq:crashes:' .. id
-  local crashes = redis.pcall('INCR', key)
-  if type(crashes) == 'table' then
-    redis.call('SET', key, 1)
-    crashes = 1
-  end
+  local crashes = (whole(text_of(key), MOST_COUNTED) or 0) + 1
+  redis.call('SET', key, crashes)
   redis.call('EXPIRE', key, RETRY_LIFE_S)
   return crashes
 end
@@ -40,8 +42,7 @@ end
 -- A suspect has cost workers, or was only beside the job that did. No two of them run in one worker, so that the next
 -- death tells which. The others are put off: still parked, at no cost, for a worker that has none.
 local function is_one_too_many(id)
-  local crashes = redis.pcall('GET', 'arq:crashes:' .. id)
-  if suspicion == 0 or (tonumber(type(crashes) == 'string' and crashes or 0) or 0) + 1 < suspicion then
+  if suspicion == 0 or (whole(text_of('arq:crashes:' .. id), MOST_COUNTED) or 0) + 1 < suspicion then
     return false
   end
   local too_many = has_suspect
@@ -61,8 +62,14 @@ end
 
 -- What its earlier claims failed of. Only a job that was claimed before can have any, which is not looked for otherwise.
 local function errors_of(id, was_claimed)
-  local errors = was_claimed and redis.pcall('LRANGE', 'arq:errors:' .. id, 0, -1) or {}
-  return errors.err and {} or errors
+  local errors = was_claimed and redis.pcall('LRANGE', 'arq:errors:' .. id, -ERRORS_KEPT, -1) or {}
+  local sound = {}
+  for _, each in ipairs(errors) do
+    if #each <= LONGEST_ERROR then
+      sound[#sound + 1] = each
+    end
+  end
+  return sound
 end
 
 local function is_parked(score)
@@ -80,9 +87,11 @@ local function take(number, ids, scores)
   if #ids == 0 then
     return 0
   end
-  local names = {}
+  local names, sizes = {}, {}
   for i, id in ipairs(ids) do
-    names[i] = 'arq:job:' .. id
+    local size = redis.pcall('STRLEN', 'arq:job:' .. id)
+    sizes[i] = type(size) == 'number' and size > longest_body and size or 0
+    names[i] = sizes[i] > 0 and NO_KEY or 'arq:job:' .. id
     names[#ids + i] = 'arq:retry:' .. id
   end
   local found = redis.call('MGET', unpack(names))
@@ -100,14 +109,18 @@ local function take(number, ids, scores)
       put_off(KEYS[number], id)
       unlocked = unlocked + 1
     else
+      local job = 'arq:job:' .. id
       local body, retries = found[i], found[#ids + i]
-      local misshapen = not body and redis.call('EXISTS', names[i]) or 0
+      if sizes[i] > 0 then
+        body = redis.call('GETRANGE', job, 0, HEAD_BYTES - 1)
+      end
+      local misshapen = not body and redis.call('EXISTS', job) or 0
       local aborted = look_for_aborts and type(redis.pcall('ZSCORE', 'arq:abort', id)) == 'string'
       -- If a body expired under its claim, its id could be enqueued anew, and the end of this claim would end both.
-      redis.call('PERSIST', names[i])
+      redis.call('PERSIST', job)
       bytes = bytes + (body and #body or 0)
-      jobs[#jobs + 1] = { number, id, scores[i], body, (tonumber(retries or 0) or 0) + 1,
-        was_lost and count_crash(id) or 0, aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost) }
+      jobs[#jobs + 1] = { number, id, scores[i], body, (whole(retries, MOST_COUNTED) or 0) + 1,
+        was_lost and count_crash(id) or 0, aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost), sizes[i] }
       park[#park + 1] = parked_score
       park[#park + 1] = id
     end

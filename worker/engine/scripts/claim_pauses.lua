@@ -1,25 +1,45 @@
 -- Pauses, as a claim meets them: shelves of what is resumed are cleared, due jobs of what is paused go on theirs.
 --
--- Included by claim.lua, after shelf.lua. Sets `paused` (queue:… and function:…), `paused_functions` and `any_shelf`.
+-- Included by claim.lua, after typed.lua and shelf.lua. Sets `paused` (queue:… and function:…), `paused_functions` and `any_shelf`.
 --
 -- reads  arq:paused, arq:abort, arq:shelves:<queue>
 -- writes arq:shelves:<queue>, the queues
 local SHELVE_LIMIT = 500
 
+local paused, paused_functions, any_shelf = {}, {}, false
+
+-- Where something else stood in the place of the shelves, know those of paused functions again by their first jobs.
+local function know_shelves(queue)
+  local key = 'arq:shelves:' .. queue
+  if not is_wrong_type(redis.pcall('HLEN', key)) then
+    return
+  end
+  set_aside(key)
+  for number = 0, SHELVES - 1 do
+    local from = SHELVES_FROM_MS + number * SHELF_WIDTH_MS
+    local beyond = string.format('(%.0f', from + SHELF_WIDTH_MS)
+    local first = redis.pcall('ZRANGEBYSCORE', queue, from, beyond, 'LIMIT', 0, 1)[1]
+    local name = first and function_of(first)
+    if name and paused['function:' .. name] then
+      redis.call('HSET', key, name, number)
+    end
+  end
+end
+
 local steering = { 'arq:paused' }
 for number, queue in ipairs(KEYS) do
   steering[number + 1] = 'arq:shelves:' .. queue
 end
-local paused, paused_functions, any_shelf = {}, {}, false
 if redis.call('EXISTS', unpack(steering)) > 0 then
   make_room()
-  for _, entry in ipairs(redis.pcall('HKEYS', 'arq:paused')) do
+  for _, entry in ipairs(run('HKEYS', 'arq:paused')) do
     paused[entry] = true
     if string.sub(entry, 1, 9) == 'function:' then
       paused_functions[#paused_functions + 1] = string.sub(entry, 10)
     end
   end
   for _, queue in ipairs(KEYS) do
+    know_shelves(queue)
     local in_use = clear_shelves(queue, function(name)
       return paused['function:' .. name]
     end)

@@ -17,8 +17,8 @@ local function take_orphans(number, quota)
   repeat
     local others = {}
     for _, id in ipairs(redis.pcall('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, PAGE)) do
-      local score = #ids < quota and redis.call('ZSCORE', queue, id)
-      if score and is_parked(score) and tonumber(score) <= now and not shelve(queue, id, score) and lock(id) then
+      local score = #ids < quota and redis.pcall('ZSCORE', queue, id)
+      if type(score) == 'string' and is_parked(score) and tonumber(score) <= now and not shelve(queue, id, score) and lock(id) then
         ids[#ids + 1] = id
         scores[#scores + 1] = score
       elseif #ids < quota then
@@ -35,6 +35,7 @@ end
 
 -- Where each queue's scan stands, and whether it found the end of what is due.
 local offset, ended, orphans_first = {}, {}, false
+local broken = {}
 
 local function take_from(number, quota)
   local queue = KEYS[number]
@@ -51,6 +52,9 @@ local function take_from(number, quota)
       for each = 1, #KEYS do
         quota = take_orphans(each, quota)
       end
+    end
+    if is_wrong_type(page) then
+      broken[#broken + 1] = queue
     end
     if page.err or #page == 0 or at > SCAN_LIMIT then
       ended[number] = true

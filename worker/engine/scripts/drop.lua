@@ -2,11 +2,12 @@
 --
 -- ARGV   id
 -- writes arq:dead:letters, arq:dead:counts; deletes arq:dead:letter:<id>
+-- include typed
 --
 -- returns 1 if there was one
 local gone = redis.call('DEL', 'arq:dead:letter:' .. ARGV[1])
-redis.call('ZREM', 'arq:dead:letters', ARGV[1])
+redis.pcall('ZREM', 'arq:dead:letters', ARGV[1])
 if gone == 1 then
-  redis.call('HINCRBY', 'arq:dead:counts', 'dropped', 1)
+  count('arq:dead:counts', 'dropped', 1)
 end
 return gone

@@ -6,6 +6,7 @@
 -- reads  arq:holders:<queue>
 -- writes arq:result:<id>; deletes arq:job, retry, errors, crashes, unknown, in-progress of the job, its entries in
 --        the queue, arq:leases:<queue> and arq:holders:<queue>, and its mark in arq:abort
+-- include typed
 -- include holder
 --
 -- A lease that stays says that its job has ended, or an end that is said twice would end the next job of the id.

@@ -10,6 +10,7 @@
 --        deletes arq:in-progress:<id>, its entries in arq:leases:<queue> and arq:holders:<queue>
 --
 -- returns one number a job: 1 put back, 0 not ours any more, nothing done, 3 the grace is over, nothing done
+-- include typed
 -- include shelf
 -- include holder
 local RETRY_LIFE_S = 88400
@@ -20,11 +21,8 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
 
 local function ours(queue, id, token)
-  local owner = redis.pcall('GET', 'arq:in-progress:' .. id)
-  if owner == token then
-    return true
-  end
-  return owner == false and nobody_has_claimed_since(queue, id, token)
+  local owner = text_of('arq:in-progress:' .. id)
+  return owner == token or (not owner and nobody_has_claimed_since(queue, id, token))
 end
 
 local function grace_over(id, grace)
@@ -32,9 +30,11 @@ local function grace_over(id, grace)
     return false
   end
   local key = 'arq:unknown:' .. id
-  redis.call('SET', key, now, 'NX', 'PX', grace * 2)
-  local since = redis.pcall('GET', key)
-  return type(since) ~= 'string' or now - tonumber(since) >= tonumber(grace)
+  local since = whole(text_of(key), now)
+  if not since then
+    redis.call('SET', key, now, 'PX', grace * 2)
+  end
+  return since ~= nil and now - since >= tonumber(grace)
 end
 
 -- A queue that is none any more refuses now, before the lease is given up for it.
@@ -60,7 +60,7 @@ for i = 1, #ARGV, 11 do
     local errors_key = 'arq:errors:' .. id
     if failures ~= '' then
       for failure in string.gmatch(failures, '[^\n]+') do
-        redis.pcall('RPUSH', errors_key, failure)
+        run('RPUSH', errors_key, failure)
       end
       redis.pcall('LTRIM', errors_key, -ERRORS_KEPT, -1)
       redis.call('EXPIRE', errors_key, RETRY_LIFE_S)
@@ -73,11 +73,11 @@ for i = 1, #ARGV, 11 do
     end
     if why ~= '' then
       local key = 'arq:handed-back:' .. id
-      local times = redis.pcall('HINCRBY', key, 'n:' .. why, 1)
+      local times = count(key, 'n:' .. why, 1)
       if longest and delay ~= '' and type(times) == 'number' then
-        delay = math.min(tonumber(delay) * 2 ^ (times - 1), longest)
+        delay = math.min(tonumber(delay) * 2 ^ math.max(times - 1, 0), longest)
       end
-      redis.pcall('HSET', key, 'at:' .. why, now, 'by:' .. why, string.match(token, '^(.*):%d+$') or token)
+      run('HSET', key, 'at:' .. why, now, 'by:' .. why, string.match(token, '^(.*):%d+$') or token)
       redis.call('EXPIRE', key, RETRY_LIFE_S)
     end
     local due = delay == '' and tonumber(score) or now + tonumber(delay)

@@ -1,7 +1,7 @@
 -- Holders: which claim of ours had a job last, also when its lease has run out. So a worker that was cut off for longer
 -- than its lease still ends its job if nobody has claimed it since, and changes nothing if somebody has.
 --
--- Included by finish.lua, give_back.lua, bury.lua, renew.lua and recover.lua.
+-- Included, after typed.lua, by finish.lua, give_back.lua, bury.lua, renew.lua and recover.lua.
 --
 -- reads   arq:holders:<queue>   job id → token; written by claim.lua
 -- deletes its fields, and entries of arq:leases:<queue>
@@ -22,6 +22,6 @@ end
 
 -- Strike jobs from what is held.
 local function let_go(queue, ...)
-  redis.pcall('ZREM', 'arq:leases:' .. queue, ...)
-  redis.pcall('HDEL', 'arq:holders:' .. queue, ...)
+  run('ZREM', 'arq:leases:' .. queue, ...)
+  run('HDEL', 'arq:holders:' .. queue, ...)
 end

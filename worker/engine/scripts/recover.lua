@@ -4,6 +4,7 @@
 -- ARGV   the claim's token, lease ms
 -- reads  arq:leases:<queue>, since thousands of others may be due within a lease
 -- writes the queues; deletes arq:in-progress:<id>, its entries in arq:leases:<queue> and arq:holders:<queue>
+-- include typed
 -- include holder
 --
 -- returns how many were handed back
@@ -16,7 +17,7 @@ for _, queue in ipairs(KEYS) do
   if not parked.err then
     for _, id in ipairs(parked) do
       local lease = 'arq:in-progress:' .. id
-      if redis.pcall('GET', lease) == ARGV[1] then
+      if text_of(lease) == ARGV[1] then
         redis.call('DEL', lease)
         let_go(queue, id)
         -- What had no body may have been enqueued anew, for a time of its own.

@@ -4,6 +4,7 @@
 -- ARGV   lease ms, then three a job: queue number, id, token
 -- reads  arq:holders:<queue>
 -- writes arq:in-progress:<id>, the parked scores in the queues and in arq:leases:<queue>
+-- include typed
 -- include holder
 --
 -- returns the ids that somebody else claimed, ended or enqueued anew meanwhile
@@ -16,9 +17,9 @@ local lost, parking = {}, {}
 for i = 2, #ARGV, 3 do
   local number, id, token = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
   local key = 'arq:in-progress:' .. id
-  local owner = redis.pcall('GET', key)
+  local owner = text_of(key)
   local ours = owner == token and redis.call('PEXPIRE', key, lease) == 1
-  if owner == false then
+  if not owner then
     if nobody_has_claimed_since(KEYS[number], id, token) then
       -- Run out while we were cut off: it is still ours.
       ours = redis.call('SET', key, token, 'PX', lease) and true
@@ -39,6 +40,6 @@ end
 
 for number, park in pairs(parking) do
   redis.pcall('ZADD', KEYS[number], 'XX', unpack(park))
-  redis.pcall('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
+  run('ZADD', 'arq:leases:' .. KEYS[number], unpack(park))
 end
 return lost

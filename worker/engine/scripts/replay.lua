@@ -5,11 +5,13 @@
 -- writes arq:job:<id>, the letter's queue, arq:dead:counts; deletes arq:result, retry, errors, crashes, unknown of
 --        the job, the letter and its entry in arq:dead:letters
 --
+-- include typed
+--
 -- returns 'replayed', 'missing' (no such letter), 'empty' (its body had expired) or 'queued' (the id is in use again)
 local id = ARGV[1]
 local letter = 'arq:dead:letter:' .. id
-local queue = redis.call('HGET', letter, 'queue')
-if not queue then
+local queue = redis.pcall('HGET', letter, 'queue')
+if type(queue) ~= 'string' then
   return 'missing'
 end
 local body = redis.call('HGET', letter, 'body')
@@ -20,11 +22,12 @@ if redis.call('EXISTS', 'arq:job:' .. id, 'arq:in-progress:' .. id) > 0 then
   return 'queued'
 end
 local clock = redis.call('TIME')
+-- ZADD comes first because Redis may refuse it, and a script that fails halfway is not undone.
+redis.call('ZADD', queue, string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)), id)
 redis.call('DEL', 'arq:result:' .. id, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id,
   'arq:unknown:' .. id, 'arq:handed-back:' .. id)
 redis.call('SET', 'arq:job:' .. id, body)
-redis.call('ZADD', queue, string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)), id)
 redis.call('DEL', letter)
-redis.call('ZREM', 'arq:dead:letters', id)
-redis.call('HINCRBY', 'arq:dead:counts', 'replayed', 1)
+redis.pcall('ZREM', 'arq:dead:letters', id)
+count('arq:dead:counts', 'replayed', 1)
 return 'replayed'

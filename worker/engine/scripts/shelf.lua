@@ -1,6 +1,6 @@
 -- Shelves: where the jobs of a paused function wait, out of everybody's way, until it is resumed.
 --
--- Included by claim.lua and give_back.lua. A shelf is a band of scores in the queue itself, beyond any date: a job's score
+-- Included by claim.lua and give_back.lua, after typed.lua. A shelf is a band of scores in the queue itself, beyond any date: a job's score
 -- is its old score and the beginning of its shelf. So it is due for nobody, and the score alone says where it belongs.
 --
 -- reads  arq:job:<id>          the name of the function, near the beginning of the body
@@ -23,22 +23,19 @@ end
 -- The beginning of a function's shelf, made if it has none; nil if all are in use.
 local function shelf_of(queue, name)
   local key = 'arq:shelves:' .. queue
-  local number = redis.pcall('HGET', key, name)
-  if number and number.err then
-    return nil
-  end
+  local number = whole(redis.pcall('HGET', key, name), SHELVES - 1)
   local used = {}
-  for _, taken in ipairs(number and {} or redis.call('HVALS', key)) do
-    used[tonumber(taken)] = true
+  for _, taken in ipairs(number and {} or redis.pcall('HVALS', key)) do
+    used[whole(taken, SHELVES - 1) or SHELVES] = true
   end
   for free = 0, number and -1 or SHELVES - 1 do
     if not used[free] then
-      redis.call('HSET', key, name, free)
+      run('HSET', key, name, free)
       number = free
       break
     end
   end
-  return number and SHELVES_FROM_MS + tonumber(number) * SHELF_WIDTH_MS or nil
+  return number and SHELVES_FROM_MS + number * SHELF_WIDTH_MS or nil
 end
 
 local function shelved_score(shelf, score)
@@ -51,10 +48,14 @@ local function clear_shelves(queue, is_paused)
   local key = 'arq:shelves:' .. queue
   local shelves = redis.pcall('HGETALL', key)
   for i = 1, #shelves, 2 do
-    if not is_paused(shelves[i]) then
-      local from = SHELVES_FROM_MS + tonumber(shelves[i + 1]) * SHELF_WIDTH_MS
+    local number = whole(shelves[i + 1], SHELVES - 1)
+    if not number then
+      redis.call('HDEL', key, shelves[i])
+      note_set_aside(key)
+    elseif not is_paused(shelves[i]) then
+      local from = SHELVES_FROM_MS + number * SHELF_WIDTH_MS
       local beyond = string.format('(%.0f', from + SHELF_WIDTH_MS)
-      local page = redis.call('ZRANGEBYSCORE', queue, from, beyond, 'WITHSCORES', 'LIMIT', 0, SHELF_PAGE)
+      local page = redis.pcall('ZRANGEBYSCORE', queue, from, beyond, 'WITHSCORES', 'LIMIT', 0, SHELF_PAGE)
       local places = {}
       for n = 1, #page, 2 do
         places[n], places[n + 1] = unshelved(page[n + 1]), page[n]
@@ -62,7 +63,7 @@ local function clear_shelves(queue, is_paused)
       if #places > 0 then
         redis.call('ZADD', queue, unpack(places))
       end
-      if #page < 2 * SHELF_PAGE then
+      if not is_error(page) and #page < 2 * SHELF_PAGE then
         redis.call('HDEL', key, shelves[i])
       end
     end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from noteflow.infrastructure.persistence.faults import READ_ONLY, causes, sqlstate_of
-from noteflow.infrastructure.queue.unavailable import wants_credentials
+from noteflow.infrastructure.queue.unavailable import wants_another_certificate, wants_credentials
 
 START_POSTGRESQL: Final = "start it, or mend DATABASE_URL"
 PAST_THE_POOLER: Final = "point DATABASE_URL at PostgreSQL itself, past the pooler"
@@ -27,6 +27,12 @@ _BY_SQLSTATE: Final = {
 _HANGS: Final = "it hangs, or its machine, or the network swallows what is sent: look there before it is restarted"
 
 
+_TLS: Final = (
+    "connect by a name that is in its certificate, and name the certificate of its authority by ssl_ca_certs= in"
+    " REDIS_URL; a server without TLS has a URL that begins with redis://"
+)
+
+
 def postgresql_cure(error: Exception) -> str:
     """For what a question to PostgreSQL ended with."""
     if (state := sqlstate_of(error)) in _BY_SQLSTATE:
@@ -41,6 +47,8 @@ def redis_cure(error: Exception) -> str:
     """For what a question to Redis ended with."""
     if any(wants_credentials(link) for link in causes(error)):
         return "mend the user or the password in REDIS_URL"
+    if wants_another_certificate(error):
+        return _TLS
     return _HANGS if any(_is_timeout(link) for link in causes(error)) else "start it, or mend REDIS_URL"
 
 

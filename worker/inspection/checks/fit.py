@@ -12,6 +12,7 @@ from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.codec import deserialize
 from noteflow.infrastructure.queue.decoding import Unreadable
 from noteflow.infrastructure.queue.payload import LONGEST_READ
+from noteflow.infrastructure.queue.urls import parse_redis_url
 from worker.inspection.checks.finding import Finding, error, ok, warning
 from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.masking import masked_unreadable
@@ -21,6 +22,8 @@ from worker.inspection.words import span
 from worker.settings import Settings
 
 MOST_NAMED: Final = 5
+PICKLES_SAMPLE: Final = 100
+PICKLES_FIX: Final = "set ALLOW_PICKLE=true for the workers, or let the producers write JSON (docs/producers.md)"
 FAR_MS: Final = 1_000
 TOO_FAR_MS: Final = 30_000
 
@@ -31,6 +34,9 @@ def check_settings(settings: Settings) -> list[Finding]:
     changed = sorted(settings.model_fields_set - {"database_url", "redis_url", "queue_name"})
     others = "".join(f" {name.upper()}={settings.shown(name)}" for name in changed)
     findings = [ok("settings", shown + others)]
+    if unverified := parse_redis_url(settings.redis_url.get_secret_value()).unverified:
+        fix = "name the authority by ssl_ca_certs= in REDIS_URL; until then others can read and change every job"
+        findings.append(warning("redis certificate", unverified, fix))
     findings += [error("budgets", complaint) for complaint in settings.contradictions()]
     if not settings.contradictions():
         findings.append(ok("budgets", "none contradicts another"))
@@ -123,7 +129,30 @@ def check_readable(sources: Sources) -> list[Finding]:
     return [warning("unreadable", f"{each.place}: {each.why}", cure) for each in sources.gaps.found[:MOST_NAMED]]
 
 
-async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
+async def check_pickles(sources: Sources, *, allow_pickle: bool, sample: int = PICKLES_SAMPLE) -> list[Finding]:
+    """Whether waiting jobs are pickled and these settings refuse them: by the first bytes of a sample."""
+    if allow_pickle:
+        return [ok("pickles", "ALLOW_PICKLE is on: plain data is read")]
+    try:
+        fleet = await read_fleet(sources, await sources.now_ms())
+        ids = [job_id for queue in fleet.queues(sources.queue_name) for job_id in await _sample(sources, queue, sample)]
+        async with sources.redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.getrange(keys.JOB_PREFIX.encode() + job_id, 0, 0)
+            firsts = await sources.answer(pipe.execute(raise_on_error=False))
+    except RedisAway:  # other findings tell of it
+        return []
+    pickled = [job_id for job_id, first in zip(ids, firsts, strict=True) if first == b"\x80"]
+    if not pickled:
+        return [ok("pickles", f"none of {len(ids):,} waiting jobs looked at is pickled")]
+    first = pickled[0].decode("utf-8", "backslashreplace")
+    told = (
+        f"{len(pickled):,} of {len(ids):,} waiting jobs looked at are pickled, the first is {first}: they become dead"
+    )
+    return [error("pickles", f"{told} letters, for ALLOW_PICKLE is off", PICKLES_FIX)]
+
+
+async def check_payloads(sources: Sources, sample: int, *, allow_pickle: bool) -> list[Finding]:
     """Whether this version would take what waits: the `sample` jobs at each queue's head, and as many at its end."""
     try:
         fleet = await read_fleet(sources, await sources.now_ms())
@@ -135,7 +164,7 @@ async def check_payloads(sources: Sources, sample: int) -> list[Finding]:
                 if body == b"":
                     continue
                 looked += 1
-                if (refusal := _refusal(body)) is not None:
+                if (refusal := _refusal(body, allow_pickle=allow_pickle)) is not None:
                     refusals[refusal] += 1
                     examples.setdefault(refusal, job_id.decode("utf-8", "backslashreplace"))
     except RedisAway as away:
@@ -158,12 +187,12 @@ async def _sample(sources: Sources, queue: str, sample: int) -> list[bytes]:
     return list(dict.fromkeys(found))
 
 
-def _refusal(body: bytes | Unreadable) -> str | None:
+def _refusal(body: bytes | Unreadable, *, allow_pickle: bool) -> str | None:
     if isinstance(body, Unreadable):
         return f"unreadable: {body.why}"
     if len(body) > LONGEST_READ:
         return f"unreadable: longer than {LONGEST_READ:,} bytes"
     try:
-        return refusal_of(deserialize(body))
+        return refusal_of(deserialize(body, allow_pickle=allow_pickle))
     except CodecError as unreadable:
         return masked_unreadable(str(unreadable))

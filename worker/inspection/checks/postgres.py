@@ -12,28 +12,29 @@ from noteflow.domain.errors import ConcurrencyConflict, Unavailable
 from noteflow.infrastructure.persistence.faults import NO_ROOM, sqlstate_of, translated
 from noteflow.infrastructure.persistence.pooler import pooler_doubt
 from worker.inspection.checks.cures import PAST_THE_POOLER, START_POSTGRESQL, postgresql_cure
+from worker.inspection.checks.database import check_database, with_words
 from worker.inspection.checks.finding import Finding, Verdict, error, ok, warning
 from worker.inspection.sources import Sources
-from worker.migrations import known_revisions, newest_revision
 from worker.storage_room import take_room
 
 OLDEST: Final = 140_000
 SLOW_MS: Final = 20.0
 
 
-async def check_postgresql(sources: Sources) -> list[Finding]:
-    """Its sessions, version, migrations, latency, a write, and room for connections."""
+async def check_postgresql(sources: Sources, pool_size: int) -> list[Finding]:
+    """Its sessions, version, encoding, migrations, privileges, latency, a write, and room for connections."""
     sessions = await _sessions(sources)
     if sessions is not None and sessions.verdict is Verdict.ERROR:
         return [sessions]  # what is asked over such sessions may be answered, or not
     row = await sources.first(_SERVER)
     if row is None:
-        return [error("postgresql", sources.postgresql_problem or "no answer", _cure(sources))]
+        found = with_words(sources.postgresql_problem or "no answer", sources.postgresql_failure)
+        return [error("postgresql", found, _cure(sources))]
     told = f"PostgreSQL {row.version}"
     return [
         *([sessions] if sessions else []),
         ok("postgresql version", told) if row.number >= OLDEST else error("postgresql version", told, "14 or newer"),
-        await _migrations(sources),
+        *await check_database(sources, pool_size),
         await _latency(sources),
         await _write(sources),
         _connections(row.used, row.most),
@@ -56,26 +57,13 @@ async def _sessions(sources: Sources) -> Finding | None:
     return error(subject, doubt, PAST_THE_POOLER) if doubt else ok(subject, "each connection has its own")
 
 
-async def _migrations(sources: Sources) -> Finding:
-    subject, newest = "postgresql migrations", newest_revision()
-    rows = await sources.rows("SELECT version_num FROM alembic_version")
-    if not rows:
-        sources.postgresql_problem = None
-        return error(subject, "none was ever run", "python -m worker migrate")
-    at = ", ".join(row.version_num for row in rows)
-    if at == newest:
-        return ok(subject, f"at {at}, the newest")
-    if at in known_revisions():
-        return error(subject, f"at {at}, this version needs {newest}", "python -m worker migrate")
-    return warning(subject, f"at {at}, which this version does not know: a newer one has migrated", "deploy that one")
-
-
 async def _latency(sources: Sources) -> Finding:
     times = []
     for _ in range(10):
         start = time.perf_counter()
         if await sources.rows("SELECT 1") is None:
-            return error("postgresql latency", sources.postgresql_problem or "it stopped answering")
+            found = with_words(sources.postgresql_problem or "it stopped answering", sources.postgresql_failure)
+            return error("postgresql latency", found)
         times.append((time.perf_counter() - start) * 1000)
     times.sort()
     told = f"median {times[len(times) // 2]:.1f} ms, slowest of 10 {times[-1]:.1f} ms"
@@ -99,7 +87,9 @@ async def _write(sources: Sources) -> Finding:
         if sqlstate_of(failure) in NO_ROOM:
             return error("postgresql write", str(failure), postgresql_cure(failure))
         told = str(failure) if isinstance(failure, Unavailable) else type(failure).__name__
-        return error("postgresql write", told, "see that the migrations were run and the user may write")
+        return error(
+            "postgresql write", with_words(told, failure), "see that the migrations were run and the user may write"
+        )
     return ok("postgresql write", "a row was written and rolled back")
 
 

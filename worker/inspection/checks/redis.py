@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
+from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES
 from worker.inspection.checks.cures import redis_cure
 from worker.inspection.checks.finding import Finding, error, ok, warning
@@ -16,6 +18,7 @@ from worker.inspection.sources import RedisAway, Sources
 
 OLDEST: Final = (6, 2)
 SLOW_MS: Final = 10.0
+SHOWN: Final = 5
 
 
 async def check_redis(sources: Sources) -> list[Finding]:
@@ -24,16 +27,19 @@ async def check_redis(sources: Sources) -> list[Finding]:
     try:
         info = await sources.answer(sources.redis.info())
     except RedisAway as away:
-        return [error(subject, str(away), redis_cure(away))]
+        words = f": {away.__cause__}" if isinstance(away.__cause__, ResponseError) else ""
+        return [error(subject, f"{away}{words}", redis_cure(away))]
     return [
         _version(info),
         _role(info),
         _persistence(info),
         await _eviction(sources, info),
         _memory(info),
+        *_clients(info),
         await _latency(sources),
         await _write(sources),
         *_blocked(info),
+        *await _set_aside(sources),
     ]
 
 
@@ -89,6 +95,12 @@ def _memory(info: dict[str, Any]) -> Finding:
     return (warning if share > 0.8 else ok)("redis memory", told)
 
 
+def _clients(info: dict[str, Any]) -> Iterator[Finding]:
+    most, used = info.get("maxclients"), info.get("connected_clients", 0)
+    if most and used > 0.8 * most:
+        yield warning("redis clients", f"{used} of {most} connections in use", "raise maxclients")
+
+
 async def _latency(sources: Sources) -> Finding:
     times = []
     try:
@@ -115,6 +127,23 @@ async def _write(sources: Sources) -> Finding:
     return (
         ok("redis write", "written, read, deleted") if written and read == b"written" else error("redis write", "lost")
     )
+
+
+async def _set_aside(sources: Sources) -> list[Finding]:
+    """Keys of ours that held another type: who writes there, writes again."""
+    try:
+        number, (_, some) = await asyncio.gather(
+            sources.redis.hlen(keys.SET_ASIDE), sources.redis.hscan(keys.SET_ASIDE, count=SHOWN)
+        )
+    except ResponseError:  # the next script that counts there makes it what it should be
+        return []
+    except REDIS_FAILURES as failure:
+        return [error("redis keys", f"it stopped answering ({type(failure).__name__})")]
+    if not number:
+        return []
+    names = ", ".join(sorted(name.decode("utf-8", "backslashreplace") for name in some)[:SHOWN])
+    found = f"{number:,} held another type, or no number, and were set aside: {names}"
+    return [warning("redis keys", found, "look at arq:set-aside:<key>: what writes there? then DEL arq:set-aside")]
 
 
 def _blocked(info: dict[str, Any]) -> Iterator[Finding]:

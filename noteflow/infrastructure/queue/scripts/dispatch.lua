@@ -10,7 +10,7 @@
 --                             removed: what an earlier run of this job left behind
 --
 -- ARGV  for each job its id, its queue and its payload
--- Answers a 1 for each job that was put in and a 0 for each that was there.
+-- Answers a 1 for each job that was put in, a 0 for each that was there, and a -1 for each whose queue is no queue.
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -29,15 +29,30 @@ local function due_ms(queue)
   return string.format('%.0f', due)
 end
 
+-- One that is no queue must not hold up the jobs of the others.
+local sound = {}
+local function is_queue(queue)
+  if sound[queue] == nil then
+    local length = redis.pcall('ZCARD', queue)
+    sound[queue] = type(length) == 'number'
+    if not sound[queue] and not string.find(length.err, 'WRONGTYPE', 1, true) then
+      redis.call('ZCARD', queue) -- what else ails the server is raised
+    end
+  end
+  return sound[queue]
+end
+
 local answers, enqueued = {}, {}
 for i = 1, #ARGV, 3 do
   local id, queue, body = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job = 'arq:job:' .. id
   local held = redis.call('EXISTS', 'arq:in-progress:' .. id, 'arq:dead:letter:' .. id) > 0
   -- A payload without its place in the queue, or the other way round, is half lost: nobody would ever run it.
-  local waits = redis.call('EXISTS', job) == 1 and redis.call('ZSCORE', queue, id)
+  local waits = is_queue(queue) and redis.call('EXISTS', job) == 1 and redis.call('ZSCORE', queue, id)
   if held or waits then
     answers[#answers + 1] = 0
+  elseif not is_queue(queue) then
+    answers[#answers + 1] = -1
   else
     -- ZADD comes first because Redis may refuse it, and a script that fails halfway is not undone.
     redis.call('ZADD', queue, due_ms(queue), id)
@@ -54,6 +69,14 @@ for i = 1, #ARGV, 3 do
   end
 end
 for name, number in pairs(enqueued) do
-  redis.pcall('HINCRBY', 'arq:enqueued', name, number)
+  local counted = redis.pcall('HINCRBY', 'arq:enqueued', name, number)
+  if type(counted) == 'table' and counted.err then
+    -- Something else stands there, or in the field. A count is worth no job: it begins anew.
+    if redis.call('TYPE', 'arq:enqueued').ok ~= 'hash' then
+      redis.call('DEL', 'arq:enqueued')
+    end
+    redis.pcall('HDEL', 'arq:enqueued', name)
+    redis.pcall('HINCRBY', 'arq:enqueued', name, number)
+  end
 end
 return answers

@@ -60,6 +60,14 @@ for i = 3, #ARGV, 3 do
   end
 end
 for name, number in pairs(enqueued) do
-  redis.pcall('HINCRBY', 'arq:enqueued', name, number)
+  local counted = redis.pcall('HINCRBY', 'arq:enqueued', name, number)
+  if type(counted) == 'table' and counted.err then
+    -- Something else stands there, or in the field. A count is worth no job: it begins anew.
+    if redis.call('TYPE', 'arq:enqueued').ok ~= 'hash' then
+      redis.call('DEL', 'arq:enqueued')
+    end
+    redis.pcall('HDEL', 'arq:enqueued', name)
+    redis.pcall('HINCRBY', 'arq:enqueued', name, number)
+  end
 end
 return answers

@@ -13,13 +13,18 @@ for i = 1, #ARGV, 2 do
   local id, died = ARGV[i], ARGV[i + 1]
   local letter = 'arq:dead:letter:' .. id
   -- A job that was replayed may have died again meanwhile: that letter is another.
-  if (redis.pcall('HGET', letter, 'died_ms') or '') == died then
+  local told = redis.pcall('HGET', letter, 'died_ms')
+  if (type(told) == 'string' and told or '') == died then
     redis.call('DEL', letter)
-    redis.call('ZREM', 'arq:dead:letters', id)
+    redis.pcall('ZREM', 'arq:dead:letters', id)
     moved = moved + 1
   end
 end
 if moved > 0 then
-  redis.call('HINCRBY', 'arq:dead:counts', 'moved', moved)
+  local counted = redis.pcall('HINCRBY', 'arq:dead:counts', 'moved', moved)
+  if type(counted) == 'table' and counted.err then
+    redis.pcall('HDEL', 'arq:dead:counts', 'moved') -- a key of another type is set aside by the next dead letter
+    redis.pcall('HINCRBY', 'arq:dead:counts', 'moved', moved)
+  end
 end
 return moved

@@ -13,8 +13,8 @@ for i = 1, #ARGV, 2 do
     answers[#answers + 1] = 1
   else
     -- A payload without its place in the queue, or the other way round: nobody would ever run it.
-    local waits = redis.call('EXISTS', 'arq:job:' .. id) == 1 and redis.call('ZSCORE', queue, id)
-    answers[#answers + 1] = waits and 1 or 0
+    local waits = redis.call('EXISTS', 'arq:job:' .. id) == 1 and redis.pcall('ZSCORE', queue, id)
+    answers[#answers + 1] = type(waits) == 'string' and 1 or 0
   end
 end
 return answers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -165,3 +167,14 @@ async def test_what_is_set_aside_is_told_from_what_is_deferred_far(ground: Groun
     rows = {row.job_id: row for row in (await list_jobs(ground.sources, Choice(), limit=5)).rows}
     assert rows[paused].detail == "its kind is paused, or was until now"
     assert (rows[far].detail, rows[far].at) == (None, moment(FAR[-1]))
+
+
+async def test_released_because_it_is_a_pickle(ground: Ground) -> None:
+    await ground.worker()
+    await ground.redis.set(
+        "arq:job:stock", pickle.dumps({"t": None, "f": "ingest_segments", "a": (), "k": {}, "et": 1})
+    )
+    await ground.redis.zadd("arq:queue", {"stock": time.time() * 1000 + 20_000})
+    told = {"n:pickle_refused": 1, "at:pickle_refused": 1, "by:pickle_refused": WORKER}
+    await ground.redis.hset("arq:handed-back:stock", mapping=told)
+    await says(ground, "stock", "pickle_refused", "refused it as a pickle", "ALLOW_PICKLE", command="check")
