@@ -184,7 +184,7 @@ async def test_a_busy_script_at_the_start_does_not_switch_wake_up_off(
             with pytest.raises(ResponseError):
                 await spinning
             await is_idle(redis, worker)
-            await redis.enqueue_job("note")
+            await put(redis, "j", "note")
             await asyncio.wait_for(started.get(), 5)
         await worker.close()
 

@@ -29,7 +29,16 @@ KINDS: Final = {
 }  # fmt: skip
 """Every key that the inspection reads, and what it should hold."""
 
-UNREAD: Final = {"arq:leases:", "arq:holders:", "arq:cron:", "arq:keeper", "arq:probe", ":health-check"}
+UNREAD: Final = {
+    "arq:set-aside",
+    "arq:set-aside:",
+    "arq:leases:",
+    "arq:holders:",
+    "arq:cron:",
+    "arq:keeper",
+    "arq:probe",
+    ":health-check",
+}
 """Keys that only the engine reads."""
 
 Setter = Callable[[Any, str], Awaitable[Any]]
