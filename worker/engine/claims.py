@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,12 +30,22 @@ class Why(StrEnum):
     NO_SLOT = "no_slot"
 
 
+class Holds(IntEnum):
+    """Say what a worker holds that claims: a job in quarantine is only for one that holds nothing."""
+
+    NOTHING = 0
+    JOBS = 1
+    EMPTIED = 2
+    """Nothing, since it was its turn to run a job in quarantine: it takes that first."""
+
+
 @dataclass(slots=True)
 class Claim:
     """Be one claimed job, from its claim to its ending.
 
     `key` is its id as Redis holds it, `job_id` the same as text, where bytes that are not UTF-8 survive as surrogates.
-    `tries` counts this one, `crashes` the workers that died with it, `errors` are those of the attempts before it.
+    `tries` counts this one, `crashes` its lapsed leases that count, if the last one has lapsed; `errors` are those of
+    the attempts before it.
     `token` ends in when it was claimed (unix ms). `cause` is set by whoever cancels the run. `deadline_s` (monotonic)
     is when its lease is given up although the process lives. `in_line` until there is a slot for it.
     """
@@ -70,13 +80,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Be the answer to one claim: the jobs, when the next is due (unix ms), whether more may be due already."""
+    """Be the answer to one claim: the jobs, when the next is due (unix ms), whether more may be due already.
+
+    With `turn` the worker claims nothing more until it is empty, for a job that must run alone.
+    """
 
     claims: list[Claim]
     next_due_ms: float | None
     more: bool
     paused_functions: frozenset[str]
     now_ms: int
+    turn: bool = False
 
 
 @dataclass(slots=True, eq=False)

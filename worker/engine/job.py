@@ -91,9 +91,10 @@ def _envelope_in_order(worker: Worker, claim: Claim, envelope: Envelope) -> Job 
     is_cron = hasattr(function, "next_run")
     ref = envelope.function if is_cron else f"{claim.job_id}:{envelope.function}"
     max_tries = worker.max_tries if function.max_tries is None else function.max_tries
-    if claim.crashes >= worker.options.max_crashes:
-        arq_log.error("%6.2fs ! %s gave up, %d workers died running it", age_s, ref, claim.crashes)
-        death = JobExecutionFailed(f"{claim.crashes} workers died running it")
+    if claim.crashes >= worker.options.last_crash:
+        alone = worker.options.max_crashes
+        arq_log.error("%6.2fs ! %s gave up, %d workers died running only this job", age_s, ref, alone)
+        death = JobExecutionFailed(f"{alone} workers died running only this job")
         return doomed(worker, claim, envelope, death, str(death))
     if envelope.tries > max_tries:
         arq_log.warning("%6.2fs ! %s max retries %d exceeded", age_s, ref, max_tries)
