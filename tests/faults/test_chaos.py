@@ -21,6 +21,7 @@ async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_some_seconds_of_c
     report = await _run(make_plan(4, 8.0, faults_a_second=1.6), PRODUCT, own_postgres, own_redis, tmp_path)
 
     assert report.verdict.is_clean, report.verdict.crimes
+    assert report.dead_letters == []
     assert report.own_exits == 0
     assert report.verdict.jobs > 300
 
@@ -53,6 +54,7 @@ async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_a_minute_of_chaos
     report = await _run(make_plan(seed, 60.0), PRODUCT, own_postgres, own_redis, tmp_path)
 
     assert report.verdict.is_clean, report.verdict.crimes
+    assert report.dead_letters == []
     assert report.own_exits == 0
     assert report.verdict.jobs > 3000
 
