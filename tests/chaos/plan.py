@@ -76,13 +76,13 @@ class Plan:
     seconds: float
     faults: tuple[Fault, ...]
     switches: frozenset[str] = frozenset()
+    only: bool = False
 
     @property
     def arguments(self) -> str:
         """Return what makes this plan again."""
-        return " ".join(
-            [f"--seed {self.seed} --seconds {self.seconds:g}", *(f"--with {n}" for n in sorted(self.switches))]
-        )
+        names = [f"--with {name}" for name in sorted(self.switches)]
+        return " ".join([f"--seed {self.seed} --seconds {self.seconds:g}", *names, *(["--only"] if self.only else [])])
 
 
 def make_plan(
@@ -92,10 +92,13 @@ def make_plan(
     workers: int = 3,
     faults_a_second: float = 0.8,
     switches: Collection[str] = (),
-    kinds: Sequence[Kind] = USUAL,
+    only: bool = False,
 ) -> Plan:
-    """The same arguments make the same plan. Every kind, also of `switches`, comes before any comes again."""
-    kinds = (*kinds, *(kind for name in SWITCHES if name in switches for kind in SWITCHES[name]))
+    """The same arguments make the same plan. Every kind, also of `switches`, comes before any comes again.
+
+    With `only` there are no faults but those of `switches`.
+    """
+    kinds = (*(() if only else USUAL), *(kind for name in SWITCHES if name in switches for kind in SWITCHES[name]))
     chance = random.Random(f"plan {seed} {seconds:g}")
     number = max(1, round(seconds * faults_a_second))
     dealt: list[Kind] = []
@@ -107,4 +110,4 @@ def make_plan(
     faults = tuple(
         Fault(round(at_s, 2), kind, chance.randrange(workers)) for at_s, kind in zip(moments, dealt, strict=False)
     )
-    return Plan(seed, seconds, faults, frozenset(switches))
+    return Plan(seed, seconds, faults, frozenset(switches), only)

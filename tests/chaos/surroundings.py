@@ -148,25 +148,25 @@ async def set_default_isolation(database_url: str, level: str | None) -> None:
 async def pooler(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """Run a pooler in transaction mode before the server; yield the URL that leads through it."""
     home = Path(tempfile.mkdtemp(prefix="noteflow-"))
-    owner = postgres.home.stat()
+    identity = postgres._identity  # it does not run as root either
     (home / "ini").write_text(
         _POOLER_INI.format(host=postgres.socket.parent, port=postgres.socket.name.rpartition(".")[2], home=home)
     )
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.chown(home, owner.st_uid, owner.st_gid)
+    identity.give(home)
+    uid, gid = identity.user or (None, None)
     process = subprocess.Popen(
-        [POOLER, "-q", str(home / "ini")],
+        [*identity.prefix, POOLER, "-q", str(home / "ini")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        user=owner.st_uid if is_root else None,
-        group=owner.st_gid if is_root else None,
+        user=uid,
+        group=gid,
+        start_new_session=True,
     )
     try:
         await eventually((home / ".s.PGSQL.5432").exists, within_s=10.0)
         yield f"postgresql+asyncpg://postgres@/noteflow?host={home}&port=5432"
     finally:
-        process.send_signal(signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         shutil.rmtree(home, ignore_errors=True)
