@@ -183,6 +183,14 @@ async def test_a_crash_counts_in_quarantine_only_where_the_job_ran_alone_and_no_
     assert await claimed(make_worker([hall.function], burst=False)) == [("s", counted)]
 
 
+async def test_a_worker_that_claims_was_not_lost_however_late_its_heartbeat_is(
+    redis: Any, make_worker: MakeWorker, hall: Hall
+) -> None:
+    worker = make_worker([hall.function], burst=False)
+    await lost(redis, "s", crashes=2, alone=True, others=(worker.worker_id,))
+    assert await claimed(worker) == [("s", 3)]
+
+
 async def test_two_killers_that_run_alone_at_the_same_time_are_both_counted(
     redis: Any, make_worker: MakeWorker, hall: Hall
 ) -> None:

@@ -43,7 +43,8 @@ local function was_lost_with_others(worker)
   end
   local from, to = string.format('%.0f', seen - 1.5 * beat), string.format('%.0f', seen + 1.5 * beat)
   for _, other in ipairs(redis.pcall('ZRANGEBYSCORE', 'arq:workers', from, to)) do
-    if other ~= worker and redis.pcall('HEXISTS', QUARANTINE, other) == 0 then
+    -- The caller lives, however late its heartbeat is.
+    if other ~= worker and other ~= caller and redis.pcall('HEXISTS', QUARANTINE, other) == 0 then
       return true
     end
   end

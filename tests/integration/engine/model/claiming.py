@@ -52,7 +52,7 @@ def _told_the_truth(it: Judgement, claim: Claim) -> None:
     assert it.asked.queues[claim.queue - 1] == job.queue
     assert claim.body == (job.body.value if job.body else None)
     assert claim.tries == (job.retry.value if job.retry else 0) + 1
-    crashes = it.model.crashes_of(job, it.asked.options) if job.parked else 0
+    crashes = it.crashes_of(job) if job.parked else 0
     assert claim.crashes == crashes, f"{job.id}: {claim.crashes} crashes, not {crashes}"
     assert claim.aborted == (job.marked and it.asked.request.aborts), f"{job.id}: aborted {claim.aborted}"
     assert not claim.misshapen

@@ -38,6 +38,7 @@ class Judgement:
 
     def __init__(self, asked: Asked, model: Model) -> None:
         self.asked, self.model = asked, model
+        self.caller = asked.request.token.rpartition(":")[0]
         self.taken = [claim.job_id for claim in self.asked.batch.claims]
         self.took_alone = any(self.is_in_quarantine(model.jobs[job_id]) for job_id in self.taken)
         due = [job for job in self.model.jobs.values() if self.is_due(job)]
@@ -79,11 +80,15 @@ class Judgement:
 
     def is_in_quarantine(self, job: Job) -> bool:
         """Tell whether it must run alone."""
-        return self.model.is_in_quarantine(job, self.asked.options)
+        return self.model.is_in_quarantine(job, self.asked.options, self.caller)
 
     def is_undecided(self, job: Job) -> bool:
         """Tell whether its worker, in which it ran alone, may come back."""
-        return job.parked and self.model.crashes_of(job, self.asked.options) is None
+        return job.parked and self.crashes_of(job) is None
+
+    def crashes_of(self, job: Job) -> int | None:
+        """Return the crashes of a job whose lease has lapsed; None if its worker may come back."""
+        return self.model.crashes_of(job, self.asked.options, self.caller)
 
     @property
     def turn_is_wanted(self) -> bool:

@@ -24,7 +24,7 @@ class Quarantine(Jobs):
         if stops:
             self.alone.pop(worker, None)
 
-    def crashes_of(self, job: Job, options: Options) -> int | None:
+    def crashes_of(self, job: Job, options: Options, caller: str) -> int | None:
         """Return the crashes of a job whose lease has lapsed, this one included if it counts; None if not known yet."""
         known, worker = job.crash_count, job.holder.rpartition(":")[0]
         assert job.score is not None
@@ -34,18 +34,18 @@ class Quarantine(Jobs):
             return known
         if keys.worker(worker) in self.marks:
             return None
-        return known if self._was_lost_with_others(worker, options) else known + 1
+        return known if self._was_lost_with_others(worker, options, caller) else known + 1
 
-    def _was_lost_with_others(self, worker: str, options: Options) -> bool:
+    def _was_lost_with_others(self, worker: str, options: Options, caller: str) -> bool:
         if worker not in self.beats:
             return False
         around = options.beat_s * 1500
-        others = {name for name, at in self.beats.items() if abs(at - self.beats[worker]) <= around} - {worker}
+        others = {name for name, at in self.beats.items() if abs(at - self.beats[worker]) <= around} - {worker, caller}
         return bool(others - self.alone.keys())
 
-    def is_in_quarantine(self, job: Job, options: Options) -> bool:
+    def is_in_quarantine(self, job: Job, options: Options, caller: str) -> bool:
         """Tell whether the next claim must run it alone."""
-        crashes = self.crashes_of(job, options) if job.parked else 0
+        crashes = self.crashes_of(job, options, caller) if job.parked else 0
         return crashes is not None and options.suspicion <= crashes < options.last_crash and job.parked
 
     def begin_to_claim(self, worker: str, *, is_emptied: bool) -> None:
