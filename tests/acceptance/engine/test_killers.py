@@ -19,7 +19,7 @@ async def test_who_only_ran_beside_a_killer_is_not_taken_for_it(redis: ArqRedis,
     await put_many(redis, BESIDE, "count", prefix="beside")
     deaths = 0
     while await redis.zcard(QUEUE):
-        worker = await spawn(lease_s=0.5, beat_s=0.3)
+        worker = await spawn(lease_s=0.5, beat_s=0.1)  # so brief that no two workers die together
         dying = asyncio.create_task(worker.wait())
         await eventually(lambda dying=dying: _over(redis, dying), within_s=30.0)  # type: ignore[misc]
         deaths += dying.done()
