@@ -109,9 +109,9 @@ def _lease_over(mark: Footprint, place: Place, now: datetime) -> Said | None:
         return None
     due = f"it comes due again at {until(place.due_at, now)}"
     if mark.crashes + 1 >= Options().suspicion:
-        died = count(mark.crashes + 1, "worker")
-        apart = f"it is put off: {died} died running it, and no worker runs two such jobs at once"
-        return "lease_over", f"{apart}; {due}", "jobs workers"
+        lapsed = count(mark.crashes + 1, "time")
+        alone = "it runs alone in a worker, once the worker that had it is known to be gone and another is empty"
+        return "lease_over", f"it is in quarantine: its lease has lapsed {lapsed}, so {alone}; {due}", "jobs workers"
     return "lease_over", f"its last claim was never ended; {due}", None
 
 
