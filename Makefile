@@ -22,7 +22,7 @@ test: $(READY)  ## run the tests against real PostgreSQL and Valkey
 test-slow: $(READY)  ## run what takes too long for every day
 	@$(RUN) -m pytest -m slow $(ARGS)
 
-chaos: $(READY)  ## break everything while three workers work: ARGS="--seed 7 --seconds 60"
+chaos: $(READY)  ## break everything while three workers work: ARGS="--seed 7 --seconds 60 --with all"
 	@$(RUN) -m tests.chaos $(ARGS)
 
 model: $(READY)  ## try the engine's scripts against their model, from seed to seed: ARGS="--seed 7 --seconds 60"

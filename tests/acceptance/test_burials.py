@@ -36,7 +36,7 @@ REASONS = {
     "unknown": "no worker knows the function 'no_such_function'",
     "shapeless": "malformed, a: the arguments must be a list, not int",
     "tried": "max 10 retries exceeded",
-    "deadly": "3 workers died running it",
+    "deadly": "3 workers died running only this job",
     "expired": "its body was missing or had expired",
     "unreadable": "the body cannot be read: neither JSON, msgpack nor a pickle",
     "wrong": "arq:job:wrong is not a string",
@@ -57,9 +57,11 @@ def test_every_death_is_one_line_with_its_reason(database_url: str, redis_url: s
             redis.set(f"arq:job:{job_id}", json.dumps({"t": None, "a": [], "k": {}, "et": 1} | body))
         redis.set("arq:job:unreadable", b"\xff" + CANARY.encode())
         redis.hset("arq:job:wrong", mapping={"f": CANARY})
-        redis.set("arq:crashes:deadly", 2)
+        redis.set("arq:crashes:deadly", 4)
+        redis.hset("arq:holders:arq:queue", "deadly", "gone:1")
+        redis.hset("arq:quarantine", "gone", "deadly")
         redis.zadd("arq:queue", dict.fromkeys([*BODIES, "unreadable", "wrong", "expired"], 1))
-        redis.zadd("arq:queue", {"deadly": 1.5})  # its third worker's lease, which has run out
+        redis.zadd("arq:queue", {"deadly": 1.5})  # its fifth worker's lease, which has run out
     lines = burst(OURS, database_url, redis_url)
     dead = {line["job"]: line for line in lines if line["action"] == "job.dead"}
     told = Counter(line["job"] for line in lines if line["action"] == "job.dead")

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.chaos.display import Display, show_plan, show_report
-from tests.chaos.plan import make_plan
+from tests.chaos.plan import SWITCHES, make_plan
 from tests.chaos.run import COMMANDS_A_SECOND, NAIVE, PRODUCT, Progress, run_chaos
 from tests.conftest import SETTINGS
 from tests.databases import Databases
@@ -24,10 +24,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults happen (60)")
     parser.add_argument("--naive", action="store_true", help="over handlers that must not pass")
     parser.add_argument("--keep", type=Path, help="a new folder for the records: witness, acknowledged, log")
+    parser.add_argument("--with", dest="switches", action="append", default=[], choices=[*SWITCHES, "all"],
+                        help="more faults, by name; may be given several times")  # fmt: skip
+    parser.add_argument("--only", action="store_true", help="the faults of --with and no others")
     options = parser.parse_args()
+    if options.only and not options.switches:
+        parser.error("--only needs --with")
+    switches = set(SWITCHES) if "all" in options.switches else set(options.switches)
 
     console = Console()
-    plan = make_plan(options.seed, options.seconds)
+    plan = make_plan(options.seed, options.seconds, switches=switches, only=options.only)
     show_plan(console, plan)
     with (
         tempfile.TemporaryDirectory(prefix="noteflow-") as temporary,

@@ -53,9 +53,7 @@ class Display:
 def show_plan(console: Console, plan: Plan) -> None:
     """Print what is going to happen, and how to have it again."""
     console.print(f"[bold]Chaos, seed {plan.seed}, {plan.seconds:g} s, {len(plan.faults)} faults")
-    console.print(
-        f'again with: make chaos ARGS="--seed {plan.seed} --seconds {plan.seconds:g}"', highlight=False, soft_wrap=True
-    )
+    console.print(f'again with: make chaos ARGS="{plan.arguments}"', highlight=False, soft_wrap=True)
     for fault in plan.faults:
         console.print(f"[dim]  {fault}", highlight=False, soft_wrap=True)
 
@@ -73,10 +71,12 @@ def show_report(console: Console, report: Report) -> None:
     table.add_row("ended by a zombie, without effect", str(figures.zombies))
     table.add_row("rescued from dead workers", figures.rescue)
     table.add_row("enqueues said again", str(report.repeated_enqueues))
-    table.add_row("dead letters", str(report.dead_letters))
+    table.add_row("dead letters", f"[{'red' if report.dead_letters else 'green'}]{len(report.dead_letters)}")
     table.add_row("faults that met nobody", str(report.missed_faults))
     table.add_row("until the queue was empty", f"{report.peace_s:.1f} s")
     console.print(table)
+    for letter in report.dead_letters:
+        console.print(f"[red]dead letter[/] {escape(str(letter))}", highlight=False, soft_wrap=True)
     for kind, crimes in verdict.crimes.items():
         for sentence in crimes[:MOST_CRIMES_SHOWN]:
             console.print(f"[red]{kind}[/] {escape(sentence)}", highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.chaos.acknowledged import Acknowledged
     from tests.chaos.effects import Effects
@@ -17,10 +17,14 @@ Crimes = list[str]
 
 @dataclass
 class Verdict:
-    """What was found of each crime; `jobs` is the number of acknowledged ones."""
+    """What was found of each crime; `jobs` is the number of acknowledged ones.
+
+    A lost job is nowhere. A dead-lettered one is kept, or waits behind one that is, and a replay would bring it back.
+    """
 
     jobs: int = 0
     lost: Crimes = field(default_factory=list)
+    dead_lettered: Crimes = field(default_factory=list)
     doubled: Crimes = field(default_factory=list)
     partial: Crimes = field(default_factory=list)
     disorder: Crimes = field(default_factory=list)
@@ -32,6 +36,7 @@ class Verdict:
         """All of them by kind."""
         return {
             "lost": self.lost,
+            "dead-lettered": self.dead_lettered,
             "doubled": self.doubled,
             "partial": self.partial,
             "disorder": self.disorder,
@@ -45,27 +50,60 @@ class Verdict:
         return not any(self.crimes.values())
 
 
-def judge(acknowledged: Sequence[Acknowledged], effects: Effects) -> Verdict:
-    """Compare what was promised with what is there and how it came there."""
+def judge(acknowledged: Sequence[Acknowledged], effects: Effects, dead: Mapping[str, str] | None = None) -> Verdict:
+    """Compare what was promised with what is there and how it came there; `dead` are the dead letters' reasons."""
     verdict = Verdict(jobs=sum(len(record.job_ids) for record in acknowledged))
+    kept = _Kept(acknowledged, dead or {})
     for record in acknowledged:
         if record.texts:
-            _judge_batch(record, effects, verdict)
+            _judge_batch(record, effects, verdict, kept)
         else:
-            _judge_move(record, effects, verdict)
+            _judge_move(record, effects, verdict, kept)
     _judge_order(effects, verdict)
-    _judge_final_states(acknowledged, effects, verdict)
+    _judge_final_states([record for record in acknowledged if not kept.why(record)], effects, verdict, kept)
     _judge_unasked(acknowledged, effects, verdict)
-    _judge_own_records(acknowledged, effects, verdict)
+    _judge_own_records([record for record in acknowledged if not kept.why(record)], effects, verdict)
+    for job_id in kept.reasons:
+        if effects.ledger is not None and effects.ledger.get(job_id) == "applied":
+            verdict.dead_lettered.append(f"{job_id}: it is applied, and yet a dead letter")
     return verdict
 
 
-def _judge_batch(record: Acknowledged, effects: Effects, verdict: Verdict) -> None:
+class _Kept:
+    """The jobs that are dead letters, and the state changes that wait behind one."""
+
+    def __init__(self, acknowledged: Sequence[Acknowledged], reasons: Mapping[str, str]) -> None:
+        self.reasons = reasons
+        self._first: dict[str, Acknowledged] = {}
+        for record in acknowledged:
+            if record.job_ids[0] in reasons and not record.texts:
+                first = self._first.get(record.meeting)
+                if first is None or record.sequence < first.sequence:
+                    self._first[record.meeting] = record
+
+    def why(self, record: Acknowledged) -> str:
+        """Return why a job that was not done is not lost; empty if it is."""
+        if reason := self.reasons.get(record.job_ids[0]):
+            return reason
+        first = self._first.get(record.meeting)
+        if record.texts or first is None or record.sequence < first.sequence:
+            return ""
+        return f"it waits behind the dead letter {first.job_ids[0]}"
+
+    def holds_up(self, meeting: str) -> bool:
+        """Tell whether a state change of the meeting is a dead letter."""
+        return meeting in self._first
+
+
+def _judge_batch(record: Acknowledged, effects: Effects, verdict: Verdict, kept: _Kept) -> None:
     job = record.job_ids[0]
     keys = [(record.meeting, number) for number in record.texts]
     stored = [key for key in keys if effects.texts.get(key)]
     if not stored:
-        verdict.lost.append(f"{job}: none of its {len(keys)} segments is stored")
+        if why := kept.why(record):
+            verdict.dead_lettered.append(f"{job}: {why}")
+        else:
+            verdict.lost.append(f"{job}: none of its {len(keys)} segments is stored")
         return
     if len(stored) < len(keys):
         verdict.partial.append(f"{job}: {len(stored)} of its {len(keys)} segments are stored")
@@ -78,10 +116,12 @@ def _judge_batch(record: Acknowledged, effects: Effects, verdict: Verdict) -> No
         verdict.doubled.append(f"{job}: a segment was written {times} times")
 
 
-def _judge_move(record: Acknowledged, effects: Effects, verdict: Verdict) -> None:
+def _judge_move(record: Acknowledged, effects: Effects, verdict: Verdict, kept: _Kept) -> None:
     job = record.job_ids[0]
     made = [move for move in effects.moves.get(record.meeting, ()) if move.sequence == record.sequence]
-    if not made:
+    if not made and (why := kept.why(record)):
+        verdict.dead_lettered.append(f"{job}: {why}")
+    elif not made:
         verdict.lost.append(f"{job}: change {record.sequence} of meeting {record.meeting} was never made")
     if len(made) > 1:
         verdict.doubled.append(f"{job}: change {record.sequence} was made {len(made)} times")
@@ -99,14 +139,14 @@ def _judge_order(effects: Effects, verdict: Verdict) -> None:
             verdict.disorder.append(f"meeting {meeting}: versions {versions}")
 
 
-def _judge_final_states(acknowledged: Sequence[Acknowledged], effects: Effects, verdict: Verdict) -> None:
+def _judge_final_states(acknowledged: Sequence[Acknowledged], effects: Effects, verdict: Verdict, kept: _Kept) -> None:
     last: dict[str, Acknowledged] = {}
     for record in acknowledged:
         if not record.texts and record.sequence > getattr(last.get(record.meeting), "sequence", 0):
             last[record.meeting] = record
     for meeting, record in last.items():
         held = effects.meetings[meeting]
-        if (held.sequence, held.state) != (record.sequence, record.state):
+        if not kept.holds_up(meeting) and (held.sequence, held.state) != (record.sequence, record.state):
             verdict.disorder.append(
                 f"meeting {meeting} is {held.state} by change {held.sequence}, not {record.state} by {record.sequence}"
             )

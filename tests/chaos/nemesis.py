@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -14,6 +15,7 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tests.chaos import surroundings
 from tests.chaos.effects import ask
 from tests.chaos.plan import Kind
 from tests.chaos.traps import Trap
@@ -24,6 +26,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from uuid import UUID
 
     from tests.chaos.plan import Fault, Plan
     from tests.chaos.witness import Account, Point
@@ -50,6 +53,7 @@ class Nemesis:
     deaths: dict[int, float] = field(default_factory=dict)  # when we killed whom, in seconds of the Unix epoch
     ended: set[int] = field(default_factory=set)  # by us, also in good order
     missed: list[Fault] = field(default_factory=list)
+    withheld: list[UUID] = field(default_factory=list)  # meetings that are not created yet
     _turns: dict[object, asyncio.Lock] = field(default_factory=dict)
 
     async def run(self, plan: Plan) -> None:
@@ -60,6 +64,8 @@ class Nemesis:
             for fault in plan.faults:
                 await asyncio.sleep(max(0.0, start_s + fault.at_s - loop.time()))
                 group.create_task(self._happen(fault))
+        while self.withheld:
+            await self._create_meeting()
 
     async def _happen(self, fault: Fault) -> None:
         if await self._do(fault):
@@ -116,6 +122,20 @@ class Nemesis:
                 return await self._cut(self.redis_proxy, b"EVALSHA\r\n", "reset", "after")
             case Kind.SILENT_REDIS:
                 return await self._cut(self.redis_proxy, b"EVALSHA\r\n", "hang", "after")
+            case Kind.LOG_READER_DIES:
+                return await self._disturb_log_reader(fault, signal.SIGKILL)
+            case Kind.LOG_READER_STOPS:
+                return await self._disturb_log_reader(fault, signal.SIGSTOP)
+            case Kind.LOSE_BODIES:
+                return await self._lose_bodies()
+            case Kind.LATE_MEETING:
+                return await self._create_meeting()
+            case Kind.STRICT_DEFAULT:
+                return await self._be_strict()
+            case Kind.POOLER:
+                return await self._lead_through_a_pooler()
+            case Kind.BUSY_SCRIPT:
+                return await self._keep_redis_busy()
 
     def _victim(self, fault: Fault) -> int | None:
         living = [pid for pid in self.account.pids() if alive(pid)]
@@ -194,6 +214,59 @@ class Nemesis:
         with suppress(TimeoutError):
             await asyncio.wait_for(rule.happened.wait(), TRAP_PATIENCE_S)
         return rule.done == 1
+
+    async def _disturb_log_reader(self, fault: Fault, number: signal.Signals) -> bool:
+        worker = self._victim(fault)
+        reader = None if worker is None else surroundings.log_reader_of(self.folder, worker)
+        if reader is None or not alive(reader):
+            return False
+        os.kill(reader, number)
+        if number == signal.SIGSTOP:
+            await asyncio.sleep(1.5 * self.lease_s)
+            with suppress(ProcessLookupError):
+                os.kill(reader, signal.SIGCONT)
+        return True
+
+    async def _lose_bodies(self) -> bool:
+        with suppress(OSError, TimeoutError, RedisError, asyncpg.PostgresError):
+            url = self.postgres.url("noteflow")
+            return await surroundings.delete_waiting_bodies(url, self.redis.url(), self.lease_s / 2) > 0
+        return False
+
+    async def _create_meeting(self) -> bool:
+        if not self.withheld:
+            return False
+        meeting, level = self.withheld.pop(), surroundings.LEVELS[len(self.withheld) % len(surroundings.LEVELS)]
+        await surroundings.create_meeting(self.postgres.url("noteflow"), meeting, level, self.lease_s / 4)
+        return True
+
+    async def _be_strict(self) -> bool:
+        url = self.postgres.url("noteflow")
+        async with self._turn("isolation"):
+            for level in (*surroundings.LEVELS, None):
+                await surroundings.set_default_isolation(url, level)
+                await asyncio.sleep(self.lease_s)
+        return True
+
+    async def _lead_through_a_pooler(self) -> bool:
+        if shutil.which(surroundings.POOLER) is None:
+            return False
+        async with self._turn("pooler"), surroundings.pooler(self.postgres) as url:
+            try:
+                self.postgres_proxy.lead_to(url)
+                self.postgres_proxy.reset()
+                await asyncio.sleep(2 * self.lease_s)
+            finally:
+                self.postgres_proxy.lead_to(self.postgres.url("noteflow"))
+                self.postgres_proxy.reset()
+        return True
+
+    async def _keep_redis_busy(self) -> bool:
+        async with self._turn("busy-script"):  # while one runs, no other can begin
+            with suppress(OSError, TimeoutError, RedisError):
+                await surroundings.keep_redis_busy(self.redis.url(), self.lease_s / 2)
+                return True
+        return False
 
     def _turn(self, what: object) -> asyncio.Lock:
         return self._turns.setdefault(what if isinstance(what, str) else id(what), asyncio.Lock())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,25 @@ class Kind(StrEnum):
     CUT_BEFORE_SCRIPT = "cut a connection before EVALSHA"
     CUT_AFTER_SCRIPT = "cut a connection after EVALSHA"
     SILENT_REDIS = "a connection to Redis falls silent"
+    LOG_READER_DIES = "kill -9 the reader of a worker's log"
+    LOG_READER_STOPS = "SIGSTOP the reader of a worker's log for a while"
+    LOSE_BODIES = "DEL the payloads of waiting jobs that the outbox knows"
+    LATE_MEETING = "create a meeting at a stricter isolation level, with jobs that wait for it"
+    STRICT_DEFAULT = "a stricter isolation level is PostgreSQL's default for a while"
+    POOLER = "a pooler in transaction mode stands before PostgreSQL for a while"
+    BUSY_SCRIPT = "a script keeps Redis busy"
+
+
+SWITCHES: Mapping[str, tuple[Kind, ...]] = {
+    "log-reader": (Kind.LOG_READER_DIES, Kind.LOG_READER_STOPS),
+    "bodies": (Kind.LOSE_BODIES,),
+    "isolation": (Kind.LATE_MEETING, Kind.STRICT_DEFAULT),
+    "pooler": (Kind.POOLER,),
+    "busy-script": (Kind.BUSY_SCRIPT,),
+}
+"""Faults that are switched on by name."""
+
+USUAL: Sequence[Kind] = tuple(kind for kind in Kind if all(kind not in kinds for kinds in SWITCHES.values()))
 
 
 @dataclass(frozen=True)
@@ -55,19 +75,39 @@ class Plan:
     seed: int
     seconds: float
     faults: tuple[Fault, ...]
+    switches: frozenset[str] = frozenset()
+    only: bool = False
+
+    @property
+    def arguments(self) -> str:
+        """Return what makes this plan again."""
+        names = [f"--with {name}" for name in sorted(self.switches)]
+        return " ".join([f"--seed {self.seed} --seconds {self.seconds:g}", *names, *(["--only"] if self.only else [])])
 
 
-def make_plan(seed: int, seconds: float, *, workers: int = 3, faults_a_second: float = 0.8) -> Plan:
-    """The same arguments make the same plan. Every kind comes before any comes again."""
+def make_plan(
+    seed: int,
+    seconds: float,
+    *,
+    workers: int = 3,
+    faults_a_second: float = 0.8,
+    switches: Collection[str] = (),
+    only: bool = False,
+) -> Plan:
+    """The same arguments make the same plan. Every kind, also of `switches`, comes before any comes again.
+
+    With `only` there are no faults but those of `switches`.
+    """
+    kinds = (*(() if only else USUAL), *(kind for name in SWITCHES if name in switches for kind in SWITCHES[name]))
     chance = random.Random(f"plan {seed} {seconds:g}")
     number = max(1, round(seconds * faults_a_second))
-    kinds: list[Kind] = []
-    while len(kinds) < number:
-        deck = list(Kind)
+    dealt: list[Kind] = []
+    while len(dealt) < number:
+        deck = list(kinds)
         chance.shuffle(deck)
-        kinds += deck
+        dealt += deck
     moments = sorted(chance.uniform(0.5, max(1.0, seconds - 1.0)) for _ in range(number))
     faults = tuple(
-        Fault(round(at_s, 2), kind, chance.randrange(workers)) for at_s, kind in zip(moments, kinds, strict=False)
+        Fault(round(at_s, 2), kind, chance.randrange(workers)) for at_s, kind in zip(moments, dealt, strict=False)
     )
-    return Plan(seed, seconds, faults)
+    return Plan(seed, seconds, faults, frozenset(switches), only)

@@ -7,11 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
-
-from noteflow.infrastructure.queue.keys import DEAD_LETTERS
 from tests.chaos.acknowledged import AcknowledgedFile
-from tests.chaos.effects import ask, effects_in, prepare
+from tests.chaos.dead_letters import DeadLetter, dead_letters
+from tests.chaos.effects import effects_in, prepare
 from tests.chaos.figures import Figures, figures_of
 from tests.chaos.fleet import BRISK, supervised
 from tests.chaos.judge import Verdict, judge
@@ -24,6 +22,7 @@ from tests.chaos.workload import make_workload
 from tests.processes import alive
 from tests.proxy import Proxy
 from tests.waiting import eventually
+from worker.dead_letters.mover import CLOSE_EVERY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +36,10 @@ NAIVE = "tests.chaos.naive"
 WORKERS = 3
 LEASE_S = 2.0
 COMMANDS_A_SECOND = 60.0
+LATE = 4
+"""Of so many meetings one is created late, where that is among the faults."""
+NEED_THE_OUTBOX = {"bodies", "isolation", "pooler"}
+"""Faults for which half of the commands are asked for in PostgreSQL."""
 PEACE_S = 90.0
 """After the last fault the queue must be empty within this time; what is not done by then is lost."""
 
@@ -48,7 +51,7 @@ class Report:
     verdict: Verdict
     figures: Figures
     repeated_enqueues: int
-    dead_letters: int
+    dead_letters: list[DeadLetter]
     missed_faults: int
     own_exits: int
     peace_s: float
@@ -70,14 +73,22 @@ async def run_chaos(
         plan.seed, commands=round(COMMANDS_A_SECOND * plan.seconds), meetings=max(5, round(plan.seconds))
     )
     database_url = postgres.url("noteflow")
-    await prepare(database_url, workload.meetings, loosen=LOOSEN if module == NAIVE else "")
+    late = list(workload.meetings[::LATE]) if "isolation" in plan.switches else []
+    there = [meeting for meeting in workload.meetings if meeting not in late]
+    await prepare(database_url, there, loosen=LOOSEN if module == NAIVE else "")
     account, file = Account(folder / "witness"), AcknowledgedFile(folder / "acknowledged")
     async with Proxy(database_url) as postgres_proxy, Proxy(redis.url()) as redis_proxy:
-        production = Production(redis_proxy.url, file, workload.commands, COMMANDS_A_SECOND, plan.seed)
-        nemesis = Nemesis(
-            folder, account, postgres, redis, postgres_proxy, redis_proxy, lease_s=LEASE_S, told=progress.told
+        outbox_url = postgres_proxy.url if plan.switches & NEED_THE_OUTBOX else ""
+        production = Production(
+            redis_proxy.url, file, workload.commands, COMMANDS_A_SECOND, plan.seed, outbox_url=outbox_url
         )
+        nemesis = Nemesis(
+            folder, account, postgres, redis, postgres_proxy, redis_proxy, lease_s=LEASE_S, told=progress.told,
+            withheld=list(late),
+        )  # fmt: skip
         settings = {"LEASE_S": f"{LEASE_S:g}", **BRISK}
+        if "log-reader" in plan.switches:
+            settings["CHAOS_LOG_READER"] = "1"
         async with supervised(module, WORKERS, account, postgres_proxy.url, redis_proxy.url, settings):
             await eventually(lambda: len(account.pids()) >= WORKERS, within_s=60.0)
             watching = asyncio.create_task(_watch(production, account, progress))
@@ -89,12 +100,12 @@ async def run_chaos(
                 own_exits = [pid for pid in account.pids() if not alive(pid) and pid not in nemesis.ended]
             finally:
                 watching.cancel()
-    dead_letters = await _dead_letters(database_url, redis.url())
+    left = await dead_letters(database_url, redis.url())
     return Report(
-        judge(file.read(), await effects_in(database_url)),
+        judge(file.read(), await effects_in(database_url), {letter.job_id: letter.reason for letter in left}),
         figures_of(account.read_on(), nemesis.deaths),
         production.repeated,
-        dead_letters,
+        left,
         len(nemesis.missed),
         len(own_exits),
         peace_s,
@@ -109,15 +120,14 @@ async def _watch(production: Production, account: Account, progress: Progress) -
 
 
 async def _peace(database_url: str, redis_url: str) -> float:
-    """Wait until nothing is left to do, or patience is over; return how long that took, in seconds."""
+    """Wait until nothing is left to do, or patience is over; return how long that took, in seconds.
+
+    Then as long as the archiver may take to close the dead letter of a job that was applied.
+    """
     start_s = time.monotonic()
     while time.monotonic() - start_s < PEACE_S and not await is_quiet(database_url, redis_url):
         await asyncio.sleep(0.1)
-    return time.monotonic() - start_s
-
-
-async def _dead_letters(database_url: str, redis_url: str) -> int:
-    async with Redis.from_url(redis_url) as client:
-        in_redis = int(await client.zcard(DEAD_LETTERS))
-    (moved,) = await ask(database_url, "SELECT count(*) AS number FROM dead_letters")
-    return in_redis + int(moved["number"])
+    quiet_s = time.monotonic()
+    while time.monotonic() - quiet_s < 2 * CLOSE_EVERY_S and await dead_letters(database_url, redis_url):
+        await asyncio.sleep(0.5)
+    return quiet_s - start_s

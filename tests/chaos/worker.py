@@ -1,6 +1,7 @@
 """`python -m worker run`, watched: the product unchanged, but for a witness around a few of its methods.
 
-CHAOS_FOLDER names the folder of the witness file and of the traps.
+CHAOS_FOLDER names the folder of the witness file and of the traps. With CHAOS_LOG_READER another process carries
+the log.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from noteflow.infrastructure.persistence.parking import Parking
 from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWork
+from tests.chaos.surroundings import lead_log_through_a_reader
 from tests.chaos.traps import step_into
 from tests.chaos.witness import NOBODY, Point, Witness
 from worker.cli import create_app
@@ -78,7 +80,10 @@ def watch_product(watch: Watch) -> None:
 
 
 def main() -> None:
-    watch = Watch(Path(os.environ["CHAOS_FOLDER"]))
+    folder = Path(os.environ["CHAOS_FOLDER"])
+    if os.environ.get("CHAOS_LOG_READER"):
+        lead_log_through_a_reader(folder)
+    watch = Watch(folder)
     watch_product(watch)
     watch.note("born")
     create_app()(["run"])

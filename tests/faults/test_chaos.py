@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.plan import Fault, Kind, Plan, make_plan
+from tests.chaos.plan import SWITCHES, USUAL, Fault, Kind, Plan, make_plan
 from tests.chaos.run import NAIVE, PRODUCT, Progress, Report, run_chaos
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_some_seconds_of_c
     report = await _run(make_plan(4, 8.0, faults_a_second=1.6), PRODUCT, own_postgres, own_redis, tmp_path)
 
     assert report.verdict.is_clean, report.verdict.crimes
+    assert report.dead_letters == []
     assert report.own_exits == 0
     assert report.verdict.jobs > 300
 
@@ -53,6 +54,7 @@ async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_a_minute_of_chaos
     report = await _run(make_plan(seed, 60.0), PRODUCT, own_postgres, own_redis, tmp_path)
 
     assert report.verdict.is_clean, report.verdict.crimes
+    assert report.dead_letters == []
     assert report.own_exits == 0
     assert report.verdict.jobs > 3000
 
@@ -60,6 +62,31 @@ async def test_nothing_is_lost_doubled_torn_or_out_of_order_in_a_minute_of_chaos
 def test_the_same_seed_makes_the_same_plan_and_another_seed_another() -> None:
     assert make_plan(7, 60.0) == make_plan(7, 60.0)
     assert make_plan(7, 60.0) != make_plan(8, 60.0)
+
+
+def test_faults_are_switched_on_by_name_and_leave_the_plans_of_others_as_they_are() -> None:
+    usual = make_plan(7, 60.0)
+    assert {fault.kind for fault in usual.faults} <= set(USUAL)
+    assert usual.arguments == "--seed 7 --seconds 60"
+    for name, kinds in SWITCHES.items():
+        plan = make_plan(7, 60.0, switches=[name])
+        assert set(kinds) <= {fault.kind for fault in plan.faults}
+        assert make_plan(7, 60.0, switches=[name], only=True).arguments.endswith(f"--with {name} --only")
+        assert {fault.kind for fault in make_plan(7, 60.0, switches=[name], only=True).faults} == set(kinds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", SWITCHES)
+async def test_nothing_is_lost_doubled_torn_or_out_of_order_where_a_fault_is_switched_on(
+    own_postgres: OwnPostgres, own_redis: OwnRedis, tmp_path: Path, switch: str
+) -> None:
+    plan = make_plan(4, 10.0, faults_a_second=0.4, switches=[switch], only=True)
+    report = await _run(plan, PRODUCT, own_postgres, own_redis, tmp_path)
+
+    assert report.verdict.is_clean, report.verdict.crimes
+    assert report.dead_letters == []
+    assert report.own_exits == 0
+    assert report.missed_faults < len(plan.faults) or switch == "pooler", "no fault happened"
 
 
 async def _run(plan: Plan, module: str, own_postgres: OwnPostgres, own_redis: OwnRedis, folder: Path) -> Report:

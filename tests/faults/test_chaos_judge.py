@@ -106,6 +106,33 @@ def test_each_crime_is_named(crime: Callable[[Effects], None], kind: str) -> Non
     assert judge([BATCH, *MOVES], effects).crimes[kind]
 
 
+def test_a_job_that_is_a_dead_letter_is_not_lost_and_neither_is_what_waits_behind_it() -> None:
+    effects = _innocent()
+    effects.moves.clear()
+    effects.meetings["m"] = Move(0, "CREATED", 1)
+    effects.history, effects.ledger = {}, {"batch": "applied"}
+
+    verdict = judge([BATCH, *MOVES], effects, {"first": "bug: KeyError"})
+    assert verdict.dead_lettered == ["first: bug: KeyError", "second: it waits behind the dead letter first"]
+    assert not verdict.is_clean
+    assert [kind for kind, crimes in verdict.crimes.items() if crimes] == ["dead-lettered"]
+
+
+def test_a_job_behind_no_dead_letter_is_lost_though_another_is_a_dead_letter() -> None:
+    effects = _innocent()
+    _lose_batch(effects)
+    _lose_move(effects)
+
+    verdict = judge([BATCH, *MOVES], effects, {"another": "bug: KeyError"})
+    assert [line.partition(":")[0] for line in verdict.lost] == ["batch", "second"]
+    assert verdict.dead_lettered == []
+
+
+def test_an_applied_job_among_the_dead_letters_is_a_crime() -> None:
+    verdict = judge([BATCH, *MOVES], _innocent(), {"batch": "3 workers died running only this job"})
+    assert verdict.dead_lettered == ["batch: it is applied, and yet a dead letter"]
+
+
 def _innocent() -> Effects:
     effects = Effects()
     effects.texts |= {("m", 0): ["zero"], ("m", 1): ["one"]}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from redis.asyncio import Redis
@@ -19,12 +20,15 @@ from structlog.typing import FilteringBoundLogger
 from noteflow.domain.errors import ConcurrencyConflict, RejectedByStorage, Unavailable
 from noteflow.infrastructure.persistence.dead_letters import keep_letters
 from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.persistence.finished import close_finished
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.dead_letters.reading import Found, oldest_letters
 
 LONGEST_PAUSE_S = 5.0
+CLOSE_EVERY_S = 10.0
+"""How often dead letters are looked for that the ledger knows by now."""
 
 
 class LetterMover:
@@ -37,6 +41,8 @@ class LetterMover:
         self._rest_s = rest_s
         self._forget = Script("forget_letters")
         self._immovable: set[bytes] = set()
+        self._other_content: set[int] = set()
+        self._close_at = 0.0
 
     async def run(self) -> None:
         """Move letters, for ever."""
@@ -46,6 +52,9 @@ class LetterMover:
             try:
                 if await self.move_some():
                     continue
+                if time.monotonic() >= self._close_at:
+                    await self.close_finished()
+                    self._close_at = time.monotonic() + CLOSE_EVERY_S
                 failures = 0
             except (Unavailable, ConcurrencyConflict) as error:
                 failures += 1
@@ -108,9 +117,21 @@ class LetterMover:
             return
         with translated():
             async with self._engine.begin() as connection:
-                new = await keep_letters(connection, letters)
-        if new:
-            self._log.info("dead_letters.kept", letters=new)
+                archived = await keep_letters(connection, letters)
+        if archived.new:
+            self._log.info("dead_letters.kept", letters=archived.new)
+        self._tell_finished(archived.finished)
+
+    async def close_finished(self) -> None:
+        """Close dead letters whose jobs were applied after all."""
+        with translated():
+            closed, other = await close_finished(self._engine, self._other_content)
+        self._other_content |= other
+        self._tell_finished(closed)
+
+    def _tell_finished(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            self._log.warning("dead_letter.closed", job=job_id, why="the ledger knows the job: it is applied")
 
     def _tell(self, error: Exception, failures: int) -> None:
         if failures == 1:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from worker.engine import wire
+from worker.engine.claims import Holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +45,16 @@ class Asking:
         self.unanswered: list[str] = []
 
     def ask(
-        self, limit: int, reserves: Sequence[int], *, aborts: bool, has_suspect: bool = False, ids: Sequence[bytes] = ()
+        self,
+        limit: int,
+        reserves: Sequence[int],
+        *,
+        aborts: bool,
+        holds: Holds = Holds.NOTHING,
+        ids: Sequence[bytes] = (),
     ) -> Asked:
         """Return a claim for up to `limit` due jobs, or for `ids`, if due."""
-        return Asked(wire.Request(self._token(), limit, tuple(reserves), aborts, has_suspect, tuple(ids)))
+        return Asked(wire.Request(self._token(), limit, tuple(reserves), aborts, holds, tuple(ids)))
 
     def _token(self) -> str:
         """Return a token that no claim had: the worker, and the moment on Redis's clock as far as that is known."""

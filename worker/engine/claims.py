@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,12 +39,22 @@ class TooLong:
     head: bytes
 
 
+class Holds(IntEnum):
+    """Say what a worker holds that claims: a job in quarantine is only for one that holds nothing."""
+
+    NOTHING = 0
+    JOBS = 1
+    EMPTIED = 2
+    """Nothing, since it was its turn to run a job in quarantine: it takes that first."""
+
+
 @dataclass(slots=True)
 class Claim:
     """Be one claimed job, from its claim to its ending.
 
     `key` is its id as Redis holds it, `job_id` the same as text, where bytes that are not UTF-8 survive as surrogates.
-    `tries` counts this one, `crashes` the workers that died with it, `errors` are those of the attempts before it.
+    `tries` counts this one, `crashes` its lapsed leases that count, if the last one has lapsed; `errors` are those of
+    the attempts before it.
     `token` ends in when it was claimed (unix ms). `cause` is set by whoever cancels the run. `deadline_s` (monotonic)
     is when its lease is given up although the process lives. `in_line` until there is a slot for it.
     """
@@ -82,7 +92,8 @@ class Claim:
 class Batch:
     """Be the answer to one claim: the jobs, when the next is due (unix ms), whether more may be due already.
 
-    `broken_queues` are those under whose key Redis holds something else.
+    With `turn` the worker claims nothing more until it is empty, for a job that must run alone. `broken_queues` are
+    those under whose key Redis holds something else.
     """
 
     claims: list[Claim]
@@ -90,6 +101,7 @@ class Batch:
     more: bool
     paused_functions: frozenset[str]
     now_ms: int
+    turn: bool = False
     broken_queues: tuple[str, ...] = ()
 
 

@@ -54,6 +54,11 @@ class Drain:
         self._draining = False
         self._closed = False
 
+    @property
+    def begun(self) -> bool:
+        """Tell whether a signal has come, also if the loop has not heard of it yet."""
+        return self._draining
+
     def listen_to_others(self, handler: Handler) -> None:
         """Drain with `handler` at SIGHUP, unless the process was started to ignore it; ignore what would kill it."""
         if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:  # as under nohup
@@ -80,6 +85,7 @@ class Drain:
                 signal.raise_signal(received)
                 return
             self._draining = True
+            self._worker.leases.beat_next()
             if received == HANGUP:
                 # systemd can send it together with SIGTERM: it begins a drain, and never cuts one short.
                 notify("draining after SIGHUP")

@@ -89,10 +89,9 @@ class Health:
         """Write the record; called from the lease thread, so that a blocked loop shows instead of hiding."""
         worker = self._worker
         self._measure(client)
-        now_ms = int(time.time() * 1000)
         life_ms = int(worker.options.beat_s * 3000)
         record = msgspec.json.encode(self.record())
-        args = (worker.worker_id, record, life_ms, now_ms, now_ms - _STALE_S * 1000)
+        args = (worker.worker_id, record, life_ms, _STALE_S * 1000, int(worker.is_stopping))
         call_script(client, "beat", [], args)
 
     def _measure(self, client: Any) -> None:
@@ -108,11 +107,10 @@ class Health:
 
     async def retire(self) -> None:
         """Remove the record of a worker that stops."""
-        if self._worker.burst:
-            return
         async with self._worker.pool.pipeline(transaction=False) as pipe:
             pipe.delete(keys.worker(self._worker.worker_id))
             pipe.zrem(keys.WORKERS, self._worker.worker_id)
+            pipe.hdel(keys.QUARANTINE, self._worker.worker_id)
             await pipe.execute()
 
 

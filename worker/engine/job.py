@@ -59,7 +59,7 @@ def examine(worker: Worker, claim: Claim) -> Job | Unrunnable:
         return _too_long(worker, claim, claim.too_long)
     if claim.body is None:
         return _bodiless(worker, claim)
-    if claim.crashes >= worker.options.max_crashes:
+    if claim.crashes >= worker.options.last_crash:
         return _deadly(worker, claim)  # before its body is read: that may be what its workers died of
     try:
         envelope = read_envelope(claim, worker.deserialize)
@@ -151,8 +151,9 @@ def _deadly(worker: Worker, claim: Claim) -> Unrunnable:
     envelope = empty_envelope(claim, plain_pickle=worker.speaks_pickle)
     if claim.aborted:
         return aborted(worker, claim, envelope)
-    arq_log.error("! %s:%s gave up, %d workers died running it", claim.job_id, envelope.function, claim.crashes)
-    death = JobExecutionFailed(f"{claim.crashes} workers died running it")
+    alone = worker.options.max_crashes
+    arq_log.error("! %s:%s gave up, %d workers died running only this job", claim.job_id, envelope.function, alone)
+    death = JobExecutionFailed(f"{alone} workers died running only this job")
     return doomed(worker, claim, envelope, death, str(death), crashes=claim.crashes)
 
 

@@ -122,6 +122,10 @@ class LeaseKeeper:
         self._next_beat = 0.0
         self._wake.set()
 
+    def beat_next(self) -> None:
+        """Write the worker's record with the next renewal. Takes no lock, so a signal handler may call it."""
+        self._next_beat = 0.0
+
     def stop(self, within_s: float = 1.0) -> None:
         """End the thread; a call that hangs is left behind."""
         self._stopping = True

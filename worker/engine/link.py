@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from worker.engine import wire
 from worker.engine.asking import Asked, Asking
 from worker.engine.backlog import Backlog
-from worker.engine.claims import Finish, Settlement, Status
+from worker.engine.claims import Finish, Holds, Settlement, Status
 from worker.engine.log import Log
 from worker.engine.outage import UNREACHABLE, Backoff, Outage, in_words, is_outage, leads_elsewhere
 from worker.engine.supervision import supervise
@@ -77,12 +77,18 @@ class Link:
         self._start()
 
     async def claim(
-        self, limit: int, reserves: Sequence[int], *, aborts: bool, has_suspect: bool = False, ids: Sequence[bytes] = ()
+        self,
+        limit: int,
+        reserves: Sequence[int],
+        *,
+        aborts: bool,
+        holds: Holds = Holds.NOTHING,
+        ids: Sequence[bytes] = (),
     ) -> Batch:
         """Claim up to `limit` due jobs (or `ids`, if due); raise what the connection raises."""
         self._closed = False
         await self._turns.recover_all()
-        asked = self._asking.ask(limit, reserves, aborts=aborts, has_suspect=has_suspect, ids=ids)
+        asked = self._asking.ask(limit, reserves, aborts=aborts, holds=holds, ids=ids)
         while self._asked is not None:
             await asyncio.wait([self._asked.batch])
         self._asked = asked

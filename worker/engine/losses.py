@@ -55,7 +55,7 @@ async def note_lost_with(worker: Worker, claim: Claim) -> None:
             records = await _records(worker.pool, but_for=worker.worker_id)
             now_s = time.time()
             loss = loss_of(claim.job_id, worker.queues[claim.queue - 1], records, now_s)
-            if not 0 < worker.options.suspicion <= claim.crashes:  # it was not put off since
+            if claim.crashes < worker.options.suspicion:  # it was not put off since
                 loss = replace(loss, at_ms=last_sign_of_life_ms(claim, loss.worker, records, worker.options.lease_s))
             claim.errors = (*claim.errors, loss)
             key: Any = keys.ERRORS_PREFIX.encode() + claim.key  # an id may be no text

@@ -28,8 +28,8 @@ class Options:
     - `overrun_s`: how long a job may ignore its timeout before its lease is given up.
     - `command_timeout_s`: after this long without a byte of an answer a connection counts as dead.
     - `idle_poll_s`: an idle worker looks into the queue this often although nobody called it.
-    - `max_crashes`: so many deaths of workers running a job make it a dead letter. With one death less it is suspect:
-      no worker runs two such jobs at once, so that what is only beside a killer is not taken for it.
+    - `max_crashes`: a job that was alone in so many workers when they died becomes a dead letter. Alone it runs from
+      the time on when its lease has lapsed once less than that, and once at least: see `suspicion`.
     - `max_dead_letters`: beyond, the oldest give way, which is logged and counted; 0 keeps all.
     - `unknown_function_grace_s`: a job of an unknown function is handed back for so long, since a deploy may be
       under way, before it becomes a dead letter. Not in burst mode, where nobody deploys.
@@ -86,8 +86,13 @@ class Options:
 
     @property
     def suspicion(self) -> int:
-        """Return how many deaths of workers make a job suspect; 0 if none do, for the first ends it."""
-        return max(self.max_crashes - 1, 0)
+        """Return how many lapsed leases bring a job into quarantine, where it runs alone in its worker."""
+        return max(self.max_crashes - 1, 1)
+
+    @property
+    def last_crash(self) -> int:
+        """Return how many crashes end a job: those that brought it into quarantine, and `max_crashes` in there."""
+        return self.suspicion + self.max_crashes
 
 
 def _check_queues(names: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from worker.engine.claims import Cause, GiveBack, Why
+from worker.engine.claims import Cause, GiveBack, Holds, Why
 from worker.engine.log import Log
 from worker.engine.run import run_claim
 
@@ -19,12 +19,30 @@ logger = Log("worker.engine")
 
 
 class Runs:
-    """Be the running jobs of `worker`; `begun` counts all there ever were, `suspects` those that may kill it."""
+    """Be the running jobs of `worker`; `begun` counts all there ever were, `suspects` those in quarantine.
+
+    `emptying`: nothing more is claimed until the worker is empty, and then a job in quarantine first.
+    """
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self.begun = 0
         self.suspects = 0
+        self.emptying = False
+
+    @property
+    def holds(self) -> Holds:
+        """Return what the next claim is to know of the jobs that run or wait for a slot here."""
+        if self._worker.job_counter or len(self._worker.line):
+            return Holds.JOBS
+        return Holds.EMPTIED if self.emptying else Holds.NOTHING
+
+    @property
+    def claims_nothing(self) -> bool:
+        """Tell whether a job in quarantine runs here alone, or is to; not if its lease was given up while it runs."""
+        if self.suspects and any(self._is_suspect(claim) for claim in self._worker.leases.held):
+            return True
+        return self.emptying and self.holds is Holds.JOBS
 
     def take(self, claim: Claim) -> None:
         """Run a claimed job, now or as soon as there is a slot, with its lease renewed from now on."""
@@ -75,17 +93,18 @@ class Runs:
             if waiting is not None:
                 self._start(waiting)
             # Who had room has claimed all that was due, and is called when more is.
-            if was_full or was_suspect or worker.burst:
+            if was_full or was_suspect or self.emptying or worker.burst:
                 worker.wanted.set()
 
     def forgo(self, claim: Claim) -> None:
         """Let go of a claimed job that was not started."""
         self.suspects -= self._is_suspect(claim)
         self.drop(claim)
+        if self.emptying:
+            self._worker.wanted.set()
 
     def _is_suspect(self, claim: Claim) -> bool:
-        suspicion = self._worker.options.suspicion
-        return 0 < suspicion <= claim.crashes
+        return claim.crashes >= self._worker.options.suspicion
 
     def drop(self, claim: Claim) -> None:
         """Stop renewing the lease of an ended claim."""

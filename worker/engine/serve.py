@@ -93,10 +93,11 @@ async def _may_claim(worker: Worker) -> None:
     while True:
         await worker.options.gate.wait_passable()
         full = worker.line.room <= 0 or worker.link.backlog >= BACKLOG_LIMIT
-        if worker.allow_pick_jobs and not full:
+        if worker.allow_pick_jobs and not full and not worker.runs.claims_nothing:
             return
         worker.wanted.clear()
-        await wanted_within(worker, 0.1 if worker.link.backlog else None)
+        # Whoever runs a job alone is not called when the lease of that is given up.
+        await wanted_within(worker, 0.1 if worker.link.backlog or worker.runs.suspects else None)
 
 
 async def _called(worker: Worker, watcher: Watcher, batch: Batch) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.engine.claims import Batch, Bury, Claim, Finish, GiveBack, Settlement, Status, TooLong
+from worker.engine.claims import Batch, Bury, Claim, Finish, GiveBack, Holds, Settlement, Status, TooLong
 from worker.engine.scripts import script
 from worker.engine.verdicts import attempt_errors, error_lines
 
@@ -25,13 +25,13 @@ _STATUS: Final = {0: Status.LOST, 1: Status.DONE, 2: Status.DONE, 3: Status.GRAC
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Ask for jobs under `token`; `has_suspect`: the worker runs a job that is suspect, and must get no other."""
+    """Ask for jobs under `token`; `holds` decides whether one of them may be a job that must run alone."""
 
     token: str
     limit: int
     reserves: tuple[int, ...]
     aborts: bool
-    has_suspect: bool = False
+    holds: Holds = Holds.NOTHING
     ids: tuple[bytes, ...] = ()
 
 
@@ -58,7 +58,9 @@ def claim_call(request: Request, queues: Sequence[str], options: Options, not_af
         not_after_ms,
         int(request.aborts),
         options.suspicion,
-        int(request.has_suspect),
+        options.last_crash,
+        int(request.holds),
+        int(options.beat_s * 1000),
         options.max_body_bytes,
         *request.reserves,
         *request.ids,
@@ -104,13 +106,14 @@ def read_batch(answer: Any, token: str) -> Batch:
     """Read the answer to a claim."""
     if answer[1] == b"late":
         return Batch([], None, more=True, paused_functions=frozenset(), now_ms=answer[0])
-    now, next_due, more, paused, jobs, broken = answer
+    now, next_due, more, paused, jobs, turn, broken = answer
     return Batch(
         [_claim(job, token, now) for job in jobs],
         float(next_due) if next_due else None,
         more=bool(more),
         paused_functions=frozenset(name.decode("utf-8", "replace") for name in paused),
         now_ms=now,
+        turn=bool(turn),
         broken_queues=tuple(dict.fromkeys(name.decode("utf-8", "replace") for name in broken)),
     )
 

@@ -108,7 +108,7 @@ class Worker(arq.worker.Worker):
             lease_s=self.options.lease_s,
             lost=self.runs.lost_elsewhere,
             outage=self.outage,
-            beat=None if self.burst else self.health.beat,
+            beat=self.health.beat,
             beat_s=self.options.beat_s,
             gate=self.options.gate,
         )
@@ -123,6 +123,11 @@ class Worker(arq.worker.Worker):
         """Tell whether it runs nothing, and waits for Redis to call."""
         return self.waits and self.job_counter == 0
 
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether it was told to stop, also if the loop has not come to it yet."""
+        return self._drain.begun or not self.allow_pick_jobs
+
     async def claim(self, limit: int, ids: list[bytes] | None = None) -> Batch:
         """Claim up to `limit` due jobs and start them; raise what the connection raises."""
         await own_leases_kept(self)
@@ -131,11 +136,12 @@ class Worker(arq.worker.Worker):
             limit,
             reserves(self, limit),
             aborts=self.allow_abort_jobs,
-            has_suspect=self.runs.suspects > 0,
+            holds=self.runs.holds,
             ids=[] if ids is None else ids,
         )
         self.line.note_claim(time.monotonic() - began)
         self.paused_functions, self.broken_queues = batch.paused_functions, batch.broken_queues
+        self.runs.emptying = batch.turn
         if batch.claims:
             self.options.gate.passed()
         for claim in batch.claims:
@@ -172,7 +178,7 @@ class Worker(arq.worker.Worker):
             if limit < 1 and self._jobs_started() >= self.max_burst_jobs:
                 return
         limit = self.options.gate.most(limit)
-        if self.allow_pick_jobs and limit > 0:
+        if self.allow_pick_jobs and limit > 0 and not self.runs.claims_nothing:
             await claim_in_burst(self, limit)
         if self.allow_abort_jobs:
             await self._cancel_aborted_jobs()
@@ -184,7 +190,7 @@ class Worker(arq.worker.Worker):
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim and start those of `job_ids` that are due and that nobody runs."""
         free = self.max_jobs - self.job_counter
-        if free > 0 and job_ids:
+        if free > 0 and job_ids and not self.runs.claims_nothing:
             await self.claim(free, job_ids[:free])
 
     async def run_job(self, job_id: str, score: int) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from noteflow.infrastructure.persistence.behind import BLOCKING_LETTERS, LONGEST
 from noteflow.infrastructure.queue.decoding import Gap
 from worker.inspection.acts import Act, read_acts
 from worker.inspection.fleet import Fleet
@@ -41,7 +42,10 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """The job as the outbox has it: asked for or parked, and not done yet. `due_at` is when a relay looks at it."""
+    """The job as the outbox has it: asked for or parked, and not done yet. `due_at` is when a relay looks at it.
+
+    `behind` is the id of the dead letter that a parked job waits for; until then it waits, at most to `gives_up_at`.
+    """
 
     state: str
     queue: str
@@ -55,6 +59,8 @@ class OutboxRow:
     parked_at: datetime | None
     due_at: datetime
     size_bytes: int
+    behind: str | None = None
+    gives_up_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,7 @@ async def _outbox(sources: Sources, job_id: str) -> tuple[OutboxRow | None, byte
     found = OutboxRow(
         row.state, row.queue, masked_name(row.kind), row.meeting_id, row.sequence, row.awaits, row.lacks,
         row.created_at, row.dispatched_at, row.parked_at, row.due_at, len(row.body),
+        row.behind, row.parked_at + LONGEST if row.behind is not None else None,
     )  # fmt: skip
     return found, row.body
 
@@ -177,12 +184,15 @@ async def _outbox(sources: Sources, job_id: str) -> tuple[OutboxRow | None, byte
 _LEDGER = "SELECT * FROM job_ledger WHERE job_id = :job_id"
 
 # What was missing when the job was parked may have come since, and something else be missing.
-_OUTBOX = """
-    SELECT outbox.*, CASE WHEN awaits = 'sequence' AND meetings.id IS NOT NULL
+_OUTBOX = f"""
+    SELECT outbox.*,
+           CASE outbox.state WHEN 'parked' THEN (
+               SELECT job_id FROM ({BLOCKING_LETTERS}) AS before ORDER BY died_at LIMIT 1) END AS behind,
+           CASE WHEN awaits = 'sequence' AND meetings.id IS NOT NULL
                      THEN format('state change %s of meeting %s', meetings.sequence + 1, meeting_id)
                      ELSE missing END AS lacks
     FROM outbox LEFT JOIN meetings ON meetings.id = meeting_id WHERE job_id = :job_id
-"""
+"""  # noqa: S608  # of constants
 
 _LEDGER_OF_MEETING = """
     SELECT * FROM job_ledger WHERE meeting_id = :meeting_id AND starts_with(job_id, :start)

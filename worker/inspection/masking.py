@@ -30,7 +30,7 @@ CANCELLED: Final = "worker.inspection.Cancelled"
 """The class that stands for an operator's cancelling; what it says is who, and their note."""
 _OUR_REASONS = re.compile(
     r"(refused|premature|bug|conflict|unavailable): |cancelled by |max \d+ retries exceeded$"
-    r"|\d+ workers died running it$|its body was missing or had expired$"
+    r"|\d+ workers died running only this job$|its body was missing or had expired$"
     r"|unreadable: the letter's key holds another type$"
     r"|malformed, |the job's id is not UTF-8$|arq:job:.* is not a string$"
 )

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from noteflow.infrastructure.persistence.behind import IS_BEHIND_LETTER
 from worker.inspection.sources import Sources
 
 MOST: Final = 100_000
@@ -19,13 +20,17 @@ RATE_WINDOW_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class StoredCounts:
-    """Parked and dead jobs by queue, and the outbox's rows; of those dispatched, how many are to be looked at now."""
+    """Parked and dead jobs by queue, and the outbox's rows; of those dispatched, how many are to be looked at now.
+
+    `behind` of the parked ones wait behind a dead letter.
+    """
 
     parked: Mapping[str, int]
     dead: Mapping[str, int]
     outbox_waiting: int
     outbox_dispatched: int
     outbox_doubted: int = 0
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ async def read_counts(sources: Sources) -> StoredCounts | None:
         return None
     parked: dict[str, int] = {}
     dead: dict[str, int] = {}
-    states = {"waiting": 0, "dispatched": 0, "doubted": 0}
+    states = {"waiting": 0, "dispatched": 0, "doubted": 0, "behind": 0}
     for row in rows:
         if row.state == "parked":
             parked[row.queue] = row.number
@@ -76,7 +81,7 @@ async def read_counts(sources: Sources) -> StoredCounts | None:
             dead[row.queue] = row.number
         else:
             states[row.state] = states[row.state] + row.number
-    return StoredCounts(parked, dead, states["waiting"], states["dispatched"], states["doubted"])
+    return StoredCounts(parked, dead, states["waiting"], states["dispatched"], states["doubted"], states["behind"])
 
 
 async def read_rates(sources: Sources) -> Rates | None:
@@ -113,7 +118,7 @@ async def read_meetings(sources: Sources) -> Meetings | None:
     return Meetings(len(found), found[0] if found else None, found[-1] if found else None)
 
 
-_COUNTS = """
+_COUNTS = f"""
     (SELECT queue, 'parked' AS state, count(*) AS number
      FROM (SELECT queue FROM outbox WHERE state = 'parked' LIMIT :most) AS parked GROUP BY queue)
     UNION ALL
@@ -126,7 +131,9 @@ _COUNTS = """
     UNION ALL
     (SELECT '', 'doubted', count(*)
      FROM (SELECT FROM outbox WHERE state = 'dispatched' AND due_at <= clock_timestamp() LIMIT :most) AS doubted)
-"""
+    UNION ALL
+    (SELECT '', 'behind', count(*) FROM (SELECT FROM outbox WHERE {IS_BEHIND_LETTER} LIMIT :most) AS behind)
+"""  # noqa: S608  # of constants
 
 _RATES = """
     SELECT kind, outcome, count(*) AS number,

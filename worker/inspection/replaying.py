@@ -27,6 +27,7 @@ _CAME_OF = {
     "missing": "somebody was quicker: it was replayed, dropped or moved meanwhile",
     "empty": "its payload was gone before it died: there is nothing to run",
     "queued": "a job of this id is asked for already",
+    "applied": "it is applied already, as the ledger says: there is nothing to run, and it is no dead letter any more",
 }
 
 
@@ -102,7 +103,7 @@ async def _replay_in_redis(sources: Sources, letter: Letter, actor: str, note: s
 
 async def _came(sources: Sources, letter: Letter, came: str, body: bytes | None) -> Acted:
     if came != "replayed":
-        return Acted(letter.job_id, False, _CAME_OF[came])
+        return Acted(letter.job_id, came == "applied", _CAME_OF[came])
     pause = pause_on_letter(await pauses_now(sources), letter)
     return Acted(letter.job_id, True, _CAME_OF[came], letter if body is None else None, pause)
 

@@ -50,6 +50,7 @@ class Stats:
     pauses: list[Pause]
     outbox_waiting: int | None
     outbox_dispatched: int | None
+    parked_behind_dead: int | None
     redis_lost: RedisLoss | None
     rates: Rates | None
     meetings: Meetings | None
@@ -78,6 +79,7 @@ async def read_stats(sources: Sources) -> Stats:
         pauses=fleet.pauses,
         outbox_waiting=counts.outbox_waiting if counts else None,
         outbox_dispatched=counts.outbox_dispatched if counts else None,
+        parked_behind_dead=counts.behind if counts else None,
         redis_lost=loss_in(mark, counts),
         rates=rates,
         meetings=meetings,

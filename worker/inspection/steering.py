@@ -88,7 +88,8 @@ class Steering:
             letter = burial(facts, reason, token=None, remove=True)
             return await self._redis.claimed(facts, "bury", letter, said, "now a dead letter, which can be replayed")
         if facts.outbox is not None:
-            await bury_asked(self._sources, job_id, reason)
+            if not await bury_asked(self._sources, job_id, reason):
+                return Acted(job_id, False, "it is complete")
             await self._tell(Verb.CANCEL, job_id)
             return Acted(job_id, True, "now a dead letter, which can be replayed")
         return Acted(job_id, False, _over(facts))

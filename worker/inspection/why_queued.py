@@ -108,11 +108,11 @@ def _lease_over(mark: Footprint, place: Place, now: datetime) -> Said | None:
     if not place.was_claimed or place.is_due:
         return None
     due = f"it comes due again at {until(place.due_at, now)}"
-    died_with_it = (mark.crashes or 0) + 1
-    if died_with_it >= Options().suspicion:
-        died = count(died_with_it, "worker")
-        apart = f"it is put off: {died} died running it, and no worker runs two such jobs at once"
-        return "lease_over", f"{apart}; {due}", "jobs workers"
+    crashes = (mark.crashes or 0) + 1
+    if crashes >= Options().suspicion:
+        lapsed = count(crashes, "time")
+        alone = "it runs alone in a worker, once the worker that had it is known to be gone and another is empty"
+        return "lease_over", f"it is in quarantine: its lease has lapsed {lapsed}, so {alone}; {due}", "jobs workers"
     return "lease_over", f"its last claim was never ended; {due}", None
 
 

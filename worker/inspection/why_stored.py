@@ -17,6 +17,11 @@ def parked(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: 
     row = facts.outbox
     if row is None or row.state != "parked":
         return None
+    if row.behind is not None:
+        behind = f"behind the dead letter {row.behind}: a replay of that makes this one go on by itself"
+        ends = f"without one, this one is a dead letter at {until(row.gives_up_at, now)}"
+        sentence = f"it is parked since {since(row.parked_at, now)} and waits for {row.missing}, {behind}; {ends}"
+        return "parked", sentence, f"jobs dead replay {row.behind}"
     sentence = (
         f"it is parked since {since(row.parked_at, now)} and waits for {row.missing}; "
         f"if that does not come it is dead at {until(row.due_at, now)}"

@@ -98,6 +98,9 @@ class _Families:
         self.paused = gauge("queue_paused", "1 while an operator has paused the queue.", "queue")
         self.kinds_paused = gauge("kind_paused", "1 while an operator has paused the kind.", "kind")
         self.parked = gauge("parked_jobs", "Jobs that wait in PostgreSQL for what must come first.", "queue")
+        self.behind = gauge(
+            "parked_behind_dead_letters", "Parked jobs that wait for a dead letter to be replayed or dropped."
+        )
         self.letters = gauge("dead_letters", "Jobs that will not be tried again by themselves.", "queue")
         self.events = counter(
             "dead_letter_events",
@@ -117,7 +120,7 @@ class _Families:
 
     def all(self) -> Iterator[Metric]:
         yield from (
-            self.jobs, self.oldest, self.paused, self.kinds_paused, self.parked, self.letters, self.events,
+            self.jobs, self.oldest, self.paused, self.kinds_paused, self.parked, self.behind, self.letters, self.events,
             self.outbox, self.workers, self.enqueued, self.stalest,
         )  # fmt: skip
 
@@ -136,6 +139,7 @@ class _Families:
         for event, number in (never | by_known(state.letter_events, EVENTS)).items():
             self.events.add_metric([event], number)
         if state.counts is not None:
+            self.behind.add_metric([], state.counts.behind)
             self.outbox.add_metric(["waiting"], state.counts.outbox_waiting)
             self.outbox.add_metric(["dispatched"], state.counts.outbox_dispatched)
         if state.fleet is not None:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.infrastructure.persistence.dead_letters import LetterState
 from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.persistence.finished import Asked, finished
 from noteflow.infrastructure.persistence.job_tables import dead_letter_acts, dead_letters, outbox
 from noteflow.infrastructure.queue.payload import read_payload
 
@@ -25,6 +26,8 @@ class Replayed(StrEnum):
     """The payload was gone before the job died; there is nothing to run."""
     QUEUED = "queued"
     """The job is asked for already; its producer was quicker."""
+    APPLIED = "applied"
+    """The ledger knows the job: nothing is left to run, and the letter is closed."""
 
 
 async def replay_letter(
@@ -44,6 +47,9 @@ async def replay_letter(
             letter = await _dead(connection, letter_id)
             if letter is None:
                 return Replayed.MISSING
+            if body is None and await finished(connection, [Asked(letter.job_id, letter.body)]):
+                await _act(connection, letter_id, LetterState.REPLAYED, actor, note)
+                return Replayed.APPLIED
             body = letter.body if body is None else body
             if body is None:
                 return Replayed.EMPTY

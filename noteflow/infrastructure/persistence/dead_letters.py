@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.infrastructure.persistence.dead_letter_query import Matching, matching_rows
 from noteflow.infrastructure.persistence.faults import translated
+from noteflow.infrastructure.persistence.finished import Asked, finished
 from noteflow.infrastructure.persistence.job_tables import dead_letter_acts, dead_letters, outbox
 
 
@@ -71,17 +72,32 @@ class Act:
     acted_at: datetime
 
 
-async def keep_letters(connection: AsyncConnection, letters: Sequence[Letter]) -> int:
-    """Keep letters and end their jobs' outbox rows, in the caller's transaction; say how many are new.
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What became of letters: `new` were kept. Those of the jobs `finished` were not: the ledger knows these."""
 
-    The same death kept again changes nothing: its job may have been replayed since.
+    new: int
+    finished: frozenset[str] = frozenset()
+
+
+async def keep_letters(connection: AsyncConnection, letters: Sequence[Letter]) -> Archived:
+    """Keep letters and end their jobs' outbox rows, in the caller's transaction.
+
+    The same death kept again changes nothing: its job may have been replayed since. A job that is applied is no dead
+    letter: a worker that lost its lease had committed, and the next one gave the job up.
     """
-    rows = [_columns(letter) for letter in letters]
-    statement = insert(dead_letters).values(rows).on_conflict_do_nothing().returning(dead_letters.c.job_id)
-    new = (await connection.execute(statement)).scalars().all()
-    if new:
-        await connection.execute(delete(outbox).where(outbox.c.job_id.in_(new)))
-    return len(new)
+    known = await finished(connection, [Asked(letter.job_id, letter.body) for letter in letters])
+    rows = [_columns(letter) for letter in letters if letter.job_id not in known]
+    ended = set(known)
+    new = 0
+    if rows:
+        statement = insert(dead_letters).values(rows).on_conflict_do_nothing().returning(dead_letters.c.job_id)
+        kept = (await connection.execute(statement)).scalars().all()
+        new = len(kept)
+        ended.update(kept)
+    if ended:
+        await connection.execute(delete(outbox).where(outbox.c.job_id.in_(ended)))
+    return Archived(new, frozenset(known))
 
 
 async def list_letters(

@@ -32,8 +32,14 @@ key                         type    life                                        
                                     the queue that is due for nobody
 ``arq:errors:<id>``         list    as ``arq:retry:<id>``; JSON, one an         a retry or hand-back with an
                                     attempt, newest last, at most 20            error; the end deletes it
-``arq:crashes:<id>``        string  as ``arq:retry:<id>``; deaths of workers    claim of a job whose lease ended
-                                    that were running the job                   unfinished; the end deletes it
+``arq:crashes:<id>``        string  as ``arq:retry:<id>``; lapsed leases of     claim of a job whose lease ended
+                                    the job that count, see                     unfinished; the end deletes it
+                                    ``claim_quarantine.lua``
+``arq:quarantine``          hash    24.5 h after the last claim of a job in     claim; the worker's next claim or
+                                    quarantine; worker → id of the job that it  its stop deletes its field
+                                    runs alone, also after the worker is lost
+``arq:quarantine:turn``     string  30 s; the worker that claims nothing until  claim that met a job in quarantine
+                                    it is empty, for a job in quarantine        while its worker had others
 ``arq:unknown:<id>``        string  twice the grace; unix ms when a worker      release of a job whose function is
                                     first could not run the job                 unknown here, or that is a pickle
                                                                                 where those are refused
@@ -92,6 +98,8 @@ LEASES_PREFIX: Final = "arq:leases:"
 HOLDERS_PREFIX: Final = "arq:holders:"
 ERRORS_PREFIX: Final = "arq:errors:"
 CRASHES_PREFIX: Final = "arq:crashes:"
+QUARANTINE: Final = "arq:quarantine"
+QUARANTINE_TURN: Final = "arq:quarantine:turn"
 UNKNOWN_PREFIX: Final = "arq:unknown:"
 HANDED_BACK_PREFIX: Final = "arq:handed-back:"
 DEAD_LETTER_PREFIX: Final = "arq:dead:letter:"

@@ -25,10 +25,10 @@ async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
 async def spawn(redis_url: str) -> AsyncIterator[Spawn]:
     processes: list[Process] = []
 
-    async def start(*, wait_s: int = 0, lease_s: float = LEASE_S) -> Process:
+    async def start(*, wait_s: int = 0, lease_s: float = LEASE_S, beat_s: float = 10.0) -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "tests.acceptance.engine.program", redis_url, str(lease_s), str(wait_s)),
+            *("-m", "tests.acceptance.engine.program", redis_url, str(lease_s), str(wait_s), str(beat_s)),
             stderr=PIPE,
         )
         processes.append(process)

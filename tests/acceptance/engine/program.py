@@ -1,4 +1,4 @@
-"""A worker in a process of its own: ``python -m tests.acceptance.engine.program URL LEASE_S WAIT_S``."""
+"""A worker in a process of its own: ``python -m tests.acceptance.engine.program URL LEASE_S WAIT_S BEAT_S``."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ class WorkerSettings:
     redis_settings = RedisSettings.from_dsn(os.environ.get("CHECKED_REDIS_URL", "redis://"))
 
 
-def main(url: str, lease_s: str, wait_s: str) -> None:
+def main(url: str, lease_s: str, wait_s: str, beat_s: str) -> None:
     """Serve until told to stop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        worker = runner.run(_make(url, float(lease_s), int(wait_s)))
+        worker = runner.run(_make(url, float(lease_s), int(wait_s), float(beat_s)))
         worker.run()
 
 
-async def _make(url: str, lease_s: float, wait_s: int) -> Worker:
+async def _make(url: str, lease_s: float, wait_s: int, beat_s: float) -> Worker:
     return Worker(
         [func(f, name=f.__name__, max_tries=2, timeout=3600) for f in (hold, count, nap, block, die)],
         redis_settings=RedisSettings.from_dsn(url),
-        options=Options(lease_s=lease_s),
+        options=Options(lease_s=lease_s, beat_s=beat_s),
         job_completion_wait=wait_s,
         max_jobs=50,
     )

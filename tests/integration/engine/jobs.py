@@ -69,7 +69,8 @@ async def command_counts(redis: ArqRedis) -> dict[str, int]:
 
 
 def abandon(worker: Worker) -> None:
-    """Let a worker forget its runs, as one that was killed does."""
+    """Let a worker forget its runs and write no more heartbeats, as one that was killed does."""
+    worker.leases._beat = None
     for claim in worker.leases.held:
         worker.leases.drop(claim)
 

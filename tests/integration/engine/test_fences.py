@@ -156,7 +156,7 @@ async def test_a_claim_whose_answer_is_cut_off_is_handed_back_uncharged(redis: A
 
 async def test_a_claim_that_a_hung_server_executes_too_late_takes_nothing(redis: ArqRedis) -> None:
     await put(redis, "j", "fine")
-    lease_ms, limit, most_bytes, *others = 10_000, 1, 1000, 0, 0, 0, 0
+    lease_ms, limit, most_bytes, *others = 10_000, 1, 1000, 0, 2, 5, 0, 10_000, 1_000_000, 0
     late = now_ms() - 1
     answer = await run_script(redis, "claim", [QUEUE], ["token", lease_ms, limit, most_bytes, late, *others])
     assert answer[1] == b"late"

@@ -154,7 +154,9 @@ async def test_an_abort_is_not_forgotten_with_the_claim_whose_answer_was_cut_off
     await put(redis, "j", "stay")
     await redis.zadd(keys.ABORT, {"j": 1})
     lease_ms, look_for_aborts = 10_000, 1
-    await run_script(redis, "claim", [QUEUE], ["worker:1", lease_ms, 1, 1000, 0, look_for_aborts, 0, 0, 0])
+    await run_script(
+        redis, "claim", [QUEUE], ["worker:1", lease_ms, 1, 1000, 0, look_for_aborts, 2, 5, 0, 10_000, 1_000_000, 0]
+    )
     assert await run_script(redis, "recover", [QUEUE], ["worker:1", lease_ms]) == 1
     worker = make_worker([hall.function], allow_abort_jobs=True)
     await worker.main()
@@ -166,7 +168,7 @@ async def test_what_was_enqueued_under_a_claim_that_was_cut_off_keeps_its_time(r
     # Only what had no body any more can be.
     await redis.zadd(QUEUE, {"j": 1_000})
     lease_ms = 10_000
-    await run_script(redis, "claim", [QUEUE], ["worker:1", lease_ms, 1, 1000, 0, 0, 0, 0, 0])
+    await run_script(redis, "claim", [QUEUE], ["worker:1", lease_ms, 1, 1000, 0, 0, 2, 5, 0, 10_000, 1_000_000, 0])
     await redis.enqueue_job("stay", _job_id="j", _defer_by=5)
     due = await redis.zscore(QUEUE, "j")
     assert await run_script(redis, "recover", [QUEUE], ["worker:1", lease_ms]) == 1
@@ -178,6 +180,6 @@ async def test_a_letter_is_not_replayed_under_a_claim_of_its_id(redis: Any, lett
     await put(redis, "j", "stay")
     await letters.bury_copy("j", queue=QUEUE, function="stay", reason="no")
     await redis.delete("arq:job:j")
-    await run_script(redis, "claim", [QUEUE], ["worker:1", 10_000, 1, 1000, 0, 0, 0, 0, 0])
+    await run_script(redis, "claim", [QUEUE], ["worker:1", 10_000, 1, 1000, 0, 0, 2, 5, 0, 10_000, 1_000_000, 0])
     # This claim ends as a letter, for want of a body: it would take the one that was replayed along.
     assert await letters.replay("j") is Replayed.QUEUED

@@ -80,7 +80,7 @@ class Ground:
 
     async def shelve(self) -> None:
         """Let a claim put due jobs of paused kinds on their shelves."""
-        arguments = (f"{WORKER}:1", 8_000, 1, 1_000_000, 0, 0, 0, 0, 0)
+        arguments = (f"{WORKER}:1", 8_000, 1, 1_000_000, 0, 0, 2, 5, 0, 10_000, 1_000_000, 0)
         await run_script(self.redis, "claim", ["arq:queue"], arguments)
 
     async def leave_queue(self, job_id: str) -> None:

@@ -30,6 +30,8 @@ KINDS: Final = {
 """Every key that the inspection reads, and what it should hold."""
 
 UNREAD: Final = {
+    "arq:quarantine",
+    "arq:quarantine:turn",
     "arq:set-aside",
     "arq:set-aside:",
     "arq:leases:",

@@ -109,11 +109,11 @@ async def test_a_finished_job_that_waits_again_or_is_kept_as_dead_is_doubled_and
     stage: Stage, met: UUID, redis: Redis, mover: LetterMover
 ) -> None:
     again, dead = batch(met, 0), batch(met, 1)
+    kept = await bury(redis, dead)
+    await mover.move_some()
     for command in (again, dead):
         await stage.deliver(command)
     waiting = await enqueue(redis, again)
-    kept = await bury(redis, dead)
-    await mover.move_some()
     report = await examined(stage, redis)
     assert states(report) == {waiting: "doubled", kept: "doubled"}
     assert not report.has_gaps

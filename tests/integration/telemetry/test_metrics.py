@@ -140,6 +140,7 @@ async def test_what_waits_in_postgresql_is_told_too(ground: Ground, burst: Burst
         await uow.commit()
     await ground.look()
     assert ground.value("parked_jobs", queue=QUEUE) == 1
+    assert ground.value("parked_behind_dead_letters") == 0
     assert ground.value("dead_letters", queue=QUEUE) == 0
     assert ground.value("outbox_rows", state="waiting") == 2
 

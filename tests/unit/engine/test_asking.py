@@ -21,7 +21,7 @@ def arguments(asking: Asking, asked: Asked) -> tuple[Any, ...]:
 
 
 def answer_at(now_ms: float) -> list[Any]:
-    return [int(now_ms), b"", 0, [], [], []]
+    return [int(now_ms), b"", 0, [], [], 0, []]
 
 
 @pytest.fixture

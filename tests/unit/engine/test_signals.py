@@ -27,7 +27,7 @@ def as_before() -> Iterator[None]:
 def drain() -> tuple[Drain, list[int]]:
     begun: list[int] = []
     loop = SimpleNamespace(call_soon_threadsafe=lambda handler, number, **_: handler(number))
-    worker: Any = SimpleNamespace(loop=loop, context=None)
+    worker: Any = SimpleNamespace(loop=loop, context=None, leases=SimpleNamespace(beat_next=lambda: None))
     listening = Drain(worker)
     listening.listen(signal.SIGUSR2, begun.append)  # stands for SIGTERM, which pytest needs
     listening.listen_to_others(begun.append)
@@ -38,9 +38,11 @@ def test_a_hangup_begins_the_drain_once_and_a_later_signal_does_not_begin_anothe
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     listening, begun = drain()
+    assert not listening.begun
     for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR1):
         signal.raise_signal(number)
     assert begun == [signal.SIGHUP]
+    assert listening.begun
     assert "a second signal ends the process now" in capfd.readouterr().err
     listening.end()
 

@@ -98,7 +98,7 @@ def test_of_a_cancelled_attempt_only_what_an_operator_said_is_shown() -> None:
         "refused: segment 3 differs",
         "premature: it did not come",
         "bug: ValueError",
-        "3 workers died running it",
+        "3 workers died running only this job",
         "its body was missing or had expired",
         "malformed, k: the keyword arguments must be a map with text for keys",
         "no worker knows the function 'no_such_function'",

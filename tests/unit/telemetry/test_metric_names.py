@@ -28,6 +28,7 @@ LABELS = {
     "noteflow_queue_paused": "queue",
     "noteflow_kind_paused": "kind",
     "noteflow_parked_jobs": "queue",
+    "noteflow_parked_behind_dead_letters": "",
     "noteflow_dead_letters": "queue",
     "noteflow_dead_letter_events": "event",
     "noteflow_outbox_rows": "state",

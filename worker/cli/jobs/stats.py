@@ -158,6 +158,9 @@ def _rest(found: Stats) -> Table:
         if rates.by_outcome or rates.dead:
             outcomes = f"{_counted(rates.by_outcome)}   " if rates.by_outcome else ""
             made.add_row("", Text.assemble(outcomes, _dead(rates.dead), took))
+    if found.parked_behind_dead:
+        behind = f"{count(found.parked_behind_dead, 'job')} behind a dead letter → python -m worker jobs dead ls"
+        made.add_row("parked", Text(behind, style="red"))
     if found.outbox_waiting is not None:
         made.add_row("outbox", f"{found.outbox_waiting:,} waiting   {found.outbox_dispatched or 0:,} in Redis")
     if (meetings := found.meetings) is not None:

@@ -3,14 +3,16 @@
 --
 -- KEYS   the queues, the one to be served first first
 -- ARGV   token, lease ms, limit, bytes limit, not after (ms, 0 = always), look for aborts (1/0),
---        deaths of workers that make a job suspect (0 = never), whether the caller runs a suspect (1/0),
---        bytes of a body that is too long to be fetched, one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if only
---        those are to be taken
+--        crashes that bring a job into quarantine, crashes that end it, what the caller holds (0 nothing, 1 jobs,
+--        2 nothing, so that it can run a job alone), how often workers beat (ms), bytes of a body that is too long to be
+--        fetched, one reserve per queue (slots that the queues before it leave free if it has due jobs), then job ids, if
+--        only those are to be taken
 -- reads  arq:paused, arq:job:<id>, arq:retry:<id>, arq:errors:<id>, the queues, arq:leases:<queue>, arq:shelves:<queue>,
+--        arq:holders:<queue>, arq:worker:<worker>, arq:workers,
 --        arq:abort, whose marks stay until their jobs end: this claim's answer may be lost
 -- writes arq:in-progress:<id>  SET NX token, the lease
 --        arq:job:<id>          its life has no end any more
---        arq:crashes:<id>      deaths of workers, told by the score: see parking
+--        arq:crashes:<id>      lapsed leases that count: see claim_quarantine.lua, with arq:quarantine
 --        the queues            parking: the score becomes the lease's end plus a half. Claimed jobs leave the due range,
 --                              so nobody trips over them; if the worker dies they come due by themselves, and the half
 --                              says that a claim was never ended.
@@ -19,8 +21,8 @@
 --        arq:shelves:<queue>   shelving: due jobs of a paused function, met in the scan, leave the due range too
 -- The try begun here is written to arq:retry:<id> only when it has ended without ending the job: a death is no try.
 --
--- returns {now, next due or '', 1 if more may be due, {paused functions}, {job, …}, {queue that is no sorted set, …}}
---         where a job is
+-- returns {now, next due or '', 1 if more may be due, {paused functions}, {job, …}, 1 if the caller is to take no more
+--         until it is empty, for a job that must run alone, {queue that is no sorted set, …}} where a job is
 --         {queue number, id, score, body or false, tries, crashes, 1 if aborted, 1 if the body is no string,
 --         {error of an earlier attempt, …}, bytes of its body if that is too long: then its beginning stands for it}
 --         or {now, 'late'}: the call came too late, its caller has given up on it, nothing was taken
@@ -31,8 +33,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local token, lease, limit, bytes_limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local not_after, look_for_aborts = tonumber(ARGV[5]), ARGV[6] == '1'
-local suspicion, has_suspect = tonumber(ARGV[7]), ARGV[8] == '1'
-local longest_body = tonumber(ARGV[9])
+local quarantine_from, dead_from, holds, beat = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local longest_body = tonumber(ARGV[11])
 if not_after > 0 and now > not_after then
   return { now, 'late' }
 end
@@ -48,10 +50,11 @@ look_for_aborts = look_for_aborts and redis.call('EXISTS', 'arq:abort') == 1
 -- include typed
 -- include shelf
 -- include claim_pauses
+-- include claim_quarantine
 -- include claim_holding
 -- include claim_scan
 
-local ids_from = 10 + #KEYS
+local ids_from = 12 + #KEYS
 local free = limit
 if #ARGV >= ids_from then
   local ids, scores = {}, {}
@@ -64,10 +67,13 @@ if #ARGV >= ids_from then
   end
   take(1, ids, scores)
 else
+  if holds == IS_EMPTIED then
+    take_one_alone()
+  end
   for number = 1, #KEYS do
     local kept = 0
     for later = number + 1, #KEYS do
-      kept = kept + tonumber(ARGV[9 + later])
+      kept = kept + tonumber(ARGV[11 + later])
     end
     local allowed = math.max(free - kept, 0)
     free = free - (allowed - take_from(number, allowed))
@@ -108,4 +114,4 @@ for number, park in pairs(parking) do
     run('HSET', 'arq:holders:' .. KEYS[number], unpack(holders))
   end
 end
-return { now, next_due, more, paused_functions, jobs, broken }
+return { now, next_due, more, paused_functions, jobs, takes_turn(), broken }

@@ -1,17 +1,18 @@
 -- Holding a job: its lock, and what is to be known of it once it is locked.
 --
--- Included by claim.lua. `jobs` are those taken, `parking` the scores at which they are to wait for their worker's death.
+-- Included by claim.lua, after claim_quarantine.lua. `jobs` are those taken, `parking` the scores at which they are to wait
+-- for their worker's death.
 --
--- reads  arq:job:<id>, arq:retry:<id>, arq:errors:<id>, arq:abort
--- writes arq:in-progress:<id>, arq:crashes:<id>, the life of arq:job:<id>; of a suspect that is put off the
---        queue and arq:leases:<queue>
-local RETRY_LIFE_S = 88400
+-- reads  arq:job:<id>, arq:retry:<id>, arq:errors:<id>, arq:abort, the life of arq:worker:<worker>
+-- writes arq:in-progress:<id>, arq:crashes:<id>, the life of arq:job:<id>; of a job that is put off the queue and
+--        arq:leases:<queue>
 local PUT_OFF_MS = 200
 local NO_KEY = 'arq:room'
 local HEAD_BYTES = 512
 local MOST_COUNTED = 1e9
 local ERRORS_KEPT = 20
 local LONGEST_ERROR = 16384
+local LONGEST_PUT_OFF_MS = 1000
 
 local function lock(id)
   local key = 'arq:in-progress:' .. id
@@ -31,30 +32,12 @@ local function lock(id)
   return false
 end
 
-local function count_crash(id)
-  local key = 'arq:crashes:' .. id
-  local crashes = (whole(text_of(key), MOST_COUNTED) or 0) + 1
-  redis.call('SET', key, crashes)
-  redis.call('EXPIRE', key, RETRY_LIFE_S)
-  return crashes
-end
-
--- A suspect has cost workers, or was only beside the job that did. No two of them run in one worker, so that the next
--- death tells which. The others are put off: still parked, at no cost, for a worker that has none.
-local function is_one_too_many(id)
-  if suspicion == 0 or (whole(text_of('arq:crashes:' .. id), MOST_COUNTED) or 0) + 1 < suspicion then
-    return false
-  end
-  local too_many = has_suspect
-  has_suspect = true
-  return too_many
-end
-
 local put_off_now = 0
 
-local function put_off(queue, id)
+-- Let a job stay parked for a while, at no cost: the worker that had it may take it back, or another that is empty.
+local function put_off(queue, id, ms)
   put_off_now = put_off_now + 1
-  local score = string.format('%.1f', now + PUT_OFF_MS + 0.5)
+  local score = string.format('%.1f', now + ms + 0.5)
   redis.call('DEL', 'arq:in-progress:' .. id)
   redis.call('ZADD', queue, score, id)
   redis.pcall('ZADD', 'arq:leases:' .. queue, score, id)
@@ -81,8 +64,8 @@ local jobs, bytes = {}, 0
 local parked_score = string.format('%.1f', now + lease + 0.5)
 local parking = {}
 
--- Read what locked jobs are made of; what would exceed the bytes, and suspects that are too many, are unlocked again.
--- Returns how many were.
+-- Read what locked jobs are made of; what would exceed the bytes, and what must run alone and cannot, or has a worker that
+-- may come back, is unlocked again. Returns how many were.
 local function take(number, ids, scores)
   if #ids == 0 then
     return 0
@@ -105,8 +88,17 @@ local function take(number, ids, scores)
       return unlocked + #ids - i + 1
     end
     local was_lost = is_parked(scores[i])
-    if was_lost and is_one_too_many(id) then
-      put_off(KEYS[number], id)
+    local crashes = 0
+    if was_lost then
+      crashes = crashes_of(KEYS[number], id, scores[i])
+    end
+    local in_quarantine = was_lost and crashes and is_in_quarantine(crashes)
+    if not crashes then
+      put_off(KEYS[number], id, LONGEST_PUT_OFF_MS)
+      unlocked = unlocked + 1
+    elseif in_quarantine and (holds == HOLDS_JOBS or #jobs > 0) then
+      waits_for_turn = true
+      put_off(KEYS[number], id, PUT_OFF_MS)
       unlocked = unlocked + 1
     else
       local job = 'arq:job:' .. id
@@ -118,9 +110,16 @@ local function take(number, ids, scores)
       local aborted = look_for_aborts and type(redis.pcall('ZSCORE', 'arq:abort', id)) == 'string'
       -- If a body expired under its claim, its id could be enqueued anew, and the end of this claim would end both.
       redis.call('PERSIST', job)
+      if crashes > 0 then
+        redis.call('SET', 'arq:crashes:' .. id, crashes, 'EX', RETRY_LIFE_S)
+      end
       bytes = bytes + (body and #body or 0)
-      jobs[#jobs + 1] = { number, id, scores[i], body, (whole(retries, MOST_COUNTED) or 0) + 1,
-        was_lost and count_crash(id) or 0, aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost), sizes[i] }
+      if in_quarantine then
+        run_alone(id)
+        bytes = math.huge
+      end
+      jobs[#jobs + 1] = { number, id, scores[i], body, (whole(retries, MOST_COUNTED) or 0) + 1, crashes,
+        aborted and 1 or 0, misshapen, errors_of(id, retries or was_lost), sizes[i] }
       park[#park + 1] = parked_score
       park[#park + 1] = id
     end

@@ -33,6 +33,24 @@ local function take_orphans(number, quota)
   return quota - #ids + take(number, ids, scores)
 end
 
+-- Take the first job in quarantine, also one that was put off until a worker is empty.
+local function take_one_alone()
+  local until_ms = now + PUT_OFF_MS + 1
+  for number, queue in ipairs(KEYS) do
+    local held = paused['queue:' .. queue] and {}
+      or redis.pcall('ZRANGEBYSCORE', 'arq:leases:' .. queue, '-inf', until_ms, 'LIMIT', 0, PAGE)
+    for _, id in ipairs(held) do
+      local score = redis.call('ZSCORE', queue, id)
+      local crashes = score and is_parked(score) and tonumber(score) <= until_ms and crashes_of(queue, id, score)
+      if crashes and is_in_quarantine(crashes) and not shelve(queue, id, score) and lock(id) then
+        take(number, { id }, { score })
+        return
+      end
+    end
+    put_on_shelves(queue)
+  end
+end
+
 -- Where each queue's scan stands, and whether it found the end of what is due.
 local offset, ended, orphans_first = {}, {}, false
 local broken = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.integration.engine.model.comparing import place
-from tests.integration.engine.model.judgement import LOOK_AGAIN_MS, PUT_OFF_MS, Asked, Judgement
+from tests.integration.engine.model.judgement import LONGEST_PUT_OFF_MS, LOOK_AGAIN_MS, PUT_OFF_MS, Asked, Judgement
+from worker.engine.claims import Holds
 
 if TYPE_CHECKING:
     from tests.integration.engine.model.model import Model
@@ -33,11 +34,15 @@ def _took_only_what_it_might(it: Judgement) -> None:
         assert it.is_to_be_had(job), f"{job.id} was claimed: {job}"
     sizes = [len(claim.body or b"") for claim in it.asked.batch.claims]
     assert sum(sizes[:-1]) < it.asked.options.claim_bytes, f"bodies of {sizes} bytes"
-    suspects = sum(it.is_suspect(job) for job in jobs) + it.asked.request.has_suspect
-    assert suspects <= 1 or not any(it.is_suspect(job) for job in jobs), f"{suspects} suspects in one worker"
+    holds_jobs = it.asked.request.holds is Holds.JOBS
+    if it.took_alone:
+        assert len(jobs) == 1, f"{jobs} were claimed together, and one must run alone"
+        assert not holds_jobs, f"{it.taken} must run alone, and its worker holds others"
+    for job in jobs:
+        assert not it.is_undecided(job), f"{job.id} was claimed, and its worker may come back"
     for job in it.put_off:
-        assert it.is_suspect(job), f"{job.id} was put off: {job}"
-        assert suspects, f"{job.id} was put off beside no other suspect"
+        assert it.is_undecided(job) or it.is_in_quarantine(job), f"{job.id} was put off: {job}"
+    assert not it.turn_is_wanted or holds_jobs or jobs, f"{it.put_off} were put off by an empty worker"
     for job in it.set_aside:
         assert it.is_steered(job), f"{job.id} was put on a shelf: {job}"
 
@@ -47,7 +52,8 @@ def _told_the_truth(it: Judgement, claim: Claim) -> None:
     assert it.asked.queues[claim.queue - 1] == job.queue
     assert claim.body == (job.body.value if job.body else None)
     assert claim.tries == (job.retry.value if job.retry else 0) + 1
-    assert claim.crashes == (job.crash_count + 1 if job.parked else 0), f"{job.id}: {claim.crashes} crashes"
+    crashes = it.crashes_of(job) if job.parked else 0
+    assert claim.crashes == crashes, f"{job.id}: {claim.crashes} crashes, not {crashes}"
     assert claim.aborted == (job.marked and it.asked.request.aborts), f"{job.id}: aborted {claim.aborted}"
     assert not claim.misshapen
     errors = job.errors.value if job.errors and (job.retry or job.parked) else []
@@ -72,8 +78,8 @@ def _took_the_first_in_line(it: Judgement, queue: str) -> None:
         for job in left:
             in_turn = it.is_orphan(job) or last_taken < (line[job.id], job.id)
             assert in_turn, f"{last_taken} came before {job.id} of {line[job.id]}"
-        # A suspect that is put off had a place for this once, and so has a reserve.
-        if not (it.bytes_ran_out or it.put_off or any(it.asked.request.reserves)):
+        # A job that is put off had a place for this once, and so has a reserve.
+        if not (it.bytes_ran_out or it.took_alone or it.put_off or any(it.asked.request.reserves)):
             orphans = [job.id for job in it.left if it.is_orphan(job)]
             assert not orphans, f"{others} came before {orphans}, whose workers died"
 
@@ -88,7 +94,9 @@ def _respected_the_order_of_the_queues(it: Judgement) -> None:
             kept = sum(reserves[each] for each in lower)
             assert below <= kept, f"{below} jobs of lower queues, for which {kept} slots were kept"
         has_all = (
-            len(fresh) == len(it.taken) and not it.bytes_ran_out and it.asked.request.limit >= sum(reserves.values())
+            len(fresh) == len(it.taken)
+            and not (it.bytes_ran_out or it.took_alone)
+            and it.asked.request.limit >= sum(reserves.values())
         )
         if has_all and any(job.queue == queue for job in it.left):
             own = sum(job.queue == queue for job in fresh)
@@ -105,7 +113,7 @@ def _says_when_to_come_again(it: Judgement) -> None:
             continue
         ahead = it.asked.before.zset(job.queue)[job.id]
         if job in it.put_off:
-            ahead = it.asked.now + PUT_OFF_MS + 0.5
+            ahead = it.asked.now + (LONGEST_PUT_OFF_MS if it.is_undecided(job) else PUT_OFF_MS) + 0.5
         elif job.shelved or job in it.set_aside:
             ahead = it.asked.now + LOOK_AGAIN_MS
         assert ahead <= it.asked.now or next_due <= ahead, f"{job.id} is due before the next call"

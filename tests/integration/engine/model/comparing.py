@@ -34,6 +34,13 @@ def check(look: Look, model: Model) -> None:
             holder = holders.get(job.id)
             assert holder == (job.holder.encode() if job.holder else None), f"{job.id} is held by {holder!r}"
     assert set(_take(found, keys.ABORT, {})) == {job.id for job in model.jobs.values() if job.marked}, "abort marks"
+    alone = found.pop(keys.QUARANTINE, Entry({}))
+    assert alone.value == written(model.alone), "the jobs that run alone"
+    assert not model.alone or is_close(alone.until, model.alone_until)
+    beats = _take(found, keys.WORKERS, {})
+    assert set(beats) == set(model.beats), "the workers that beat"
+    assert all(is_close(at, model.beats[name]) for name, at in beats.items()), "when workers beat"
+    model.beats = beats
     letters = {job.id for job in model.jobs.values() if job.letter is not None}
     died = _take(found, keys.DEAD_LETTERS, {})
     assert set(died) == letters, "the list of letters"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from tests.integration.engine.model.jobs import HOUR
 from tests.integration.engine.model.judgement import Asked
 from worker.engine import keeper, wire
 from worker.engine.asking import Asking
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from tests.integration.engine.model.story import Story
-    from worker.engine.claims import Claim, Settlement, Status
+    from worker.engine.claims import Claim, Holds, Settlement, Status
     from worker.engine.options import Options
     from worker.engine.worker import Worker
 
@@ -55,10 +56,10 @@ class Hands:
         return bool(self._asking.unanswered)
 
     async def claim(
-        self, story: Story, limit: int, reserves: Sequence[int], *, aborts: bool, has_suspect: bool, answered: bool
+        self, story: Story, limit: int, reserves: Sequence[int], *, aborts: bool, holds: Holds, answered: bool
     ) -> Asked:
         """Claim; if not `answered`, the worker does not hear what it got, but whoever looks on does."""
-        asked = self._asking.ask(limit, reserves, aborts=aborts, has_suspect=has_suspect)
+        asked = self._asking.ask(limit, reserves, aborts=aborts, holds=holds)
         [answer] = await self._send([self._asking.call(asked)])
         if answered:
             self._asking.accept(asked, answer)
@@ -100,6 +101,10 @@ class Hands:
         worker = SimpleNamespace(pool=self._pool, worker_id=self.name, queues=self.queues, options=self.options)
         worker.next_keeping_s = 0.0
         await keeper.keep_bodies(cast("Worker", worker))
+
+    def beat(self, *, stops: bool) -> None:
+        """Write the worker's record as the lease thread does."""
+        call_script(self._redis, "beat", [], (self.name, b"{}", int(self.options.beat_s * 3000), HOUR, int(stops)))
 
     def renew(self, claims: Sequence[Claim]) -> list[str]:
         """Renew leases as the lease thread does; return the ids of those that are lost."""

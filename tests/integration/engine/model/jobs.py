@@ -29,6 +29,10 @@ class Jobs:
         self.marks: dict[str, Kept] = {}
         self.counts = dict.fromkeys(("buried", "evicted", "replayed", "dropped"), 0)
         self.fates: dict[tuple[str, int], str] = {}
+        self.alone: dict[str, str] = {}
+        """Of each worker the job in quarantine that it runs alone, or ran when it was lost."""
+        self.alone_until = 0.0
+        self.beats: dict[str, float] = {}
 
     def forget(self, now: float) -> None:
         """Let time have passed."""
@@ -37,6 +41,8 @@ class Jobs:
         for name, mark in list(self.marks.items()):
             if mark.until is not None and mark.until <= now:
                 del self.marks[name]
+        if self.alone_until <= now:
+            self.alone.clear()
 
     def is_paused(self, job: Job) -> bool:
         """Tell whether an operator has paused its function."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from worker.engine.wire import Request
 
 PUT_OFF_MS: Final = 200
+LONGEST_PUT_OFF_MS: Final = 1000
 LOOK_AGAIN_MS: Final = 500
 
 
@@ -37,7 +38,9 @@ class Judgement:
 
     def __init__(self, asked: Asked, model: Model) -> None:
         self.asked, self.model = asked, model
+        self.caller = asked.request.token.rpartition(":")[0]
         self.taken = [claim.job_id for claim in self.asked.batch.claims]
+        self.took_alone = any(self.is_in_quarantine(model.jobs[job_id]) for job_id in self.taken)
         due = [job for job in self.model.jobs.values() if self.is_due(job)]
         self.set_aside = [job for job in due if self.is_set_aside(job)]
         self.put_off = [job for job in due if self.was_put_off(job)]
@@ -71,13 +74,26 @@ class Judgement:
         return self.asked.after.zset(job.queue).get(job.id, 0.0) >= SHELVES_FROM_MS
 
     def was_put_off(self, job: Job) -> bool:
-        """Tell whether it is one suspect too many, and was put off beside the other."""
-        return self.asked.after.zset(job.queue).get(job.id) == self.asked.now + PUT_OFF_MS + 0.5
+        """Tell whether it must run alone and could not, or its worker may come back."""
+        score = self.asked.after.zset(job.queue).get(job.id)
+        return score in (self.asked.now + PUT_OFF_MS + 0.5, self.asked.now + LONGEST_PUT_OFF_MS + 0.5)
 
-    def is_suspect(self, job: Job) -> bool:
-        """Tell whether it has seen all but the last of the deaths that it may see."""
-        suspicion = self.asked.options.suspicion
-        return bool(suspicion) and job.parked and job.crash_count + 1 >= suspicion
+    def is_in_quarantine(self, job: Job) -> bool:
+        """Tell whether it must run alone."""
+        return self.model.is_in_quarantine(job, self.asked.options, self.caller)
+
+    def is_undecided(self, job: Job) -> bool:
+        """Tell whether its worker, in which it ran alone, may come back."""
+        return job.parked and self.crashes_of(job) is None
+
+    def crashes_of(self, job: Job) -> int | None:
+        """Return the crashes of a job whose lease has lapsed; None if its worker may come back."""
+        return self.model.crashes_of(job, self.asked.options, self.caller)
+
+    @property
+    def turn_is_wanted(self) -> bool:
+        """Tell whether a job that must run alone was put off since the worker has others."""
+        return any(self.is_in_quarantine(job) for job in self.put_off)
 
     def is_orphan(self, job: Job) -> bool:
         """Tell whether its worker is gone, which shows in the list of leases."""
@@ -91,4 +107,4 @@ class Judgement:
     @property
     def is_full(self) -> bool:
         """Tell whether the claim got all that it asked for."""
-        return len(self.taken) == self.asked.request.limit or self.bytes_ran_out
+        return len(self.taken) == self.asked.request.limit or self.bytes_ran_out or self.took_alone

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.integration.engine.model.job import ERRORS_KEPT, RETRY_LIFE, Job, Kept
-from tests.integration.engine.model.jobs import Jobs
+from tests.integration.engine.model.quarantine import Quarantine
 from worker.engine.claims import Bury, Finish, GiveBack, Settlement, Status
 from worker.engine.verdicts import error_lines
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.engine.claims import Claim
 
 
-class Model(Jobs):
+class Model(Quarantine):
     """Be all jobs, and what workers do with them."""
 
     def __init__(self, queues: Mapping[str, str], most_letters: int) -> None:
@@ -26,11 +26,11 @@ class Model(Jobs):
         self.claimed: dict[tuple[str, str], tuple[int, float]] = {}
         """Of each token and job: which round of the job was claimed, and the place that it had before."""
 
-    def claim(self, job: Job, token: str, place: float, now: float, lease_ms: int) -> None:
-        """Give a due job to a worker; a claim of it that never ended is a death."""
+    def claim(self, job: Job, token: str, place: float, now: float, lease_ms: int, crashes: int) -> None:
+        """Give a due job to a worker; `crashes` are known of it by now, if its lease has lapsed."""
         self.claimed[token, job.id] = job.round, float(min(place, now) // 1)
-        if job.parked:
-            job.crashes = Kept(job.crash_count + 1, now + RETRY_LIFE)
+        if crashes:
+            job.crashes = Kept(crashes, now + RETRY_LIFE)
         job.park(token, now, lease_ms)
         if job.body is not None:
             job.body = Kept(job.body.value)  # it lives until the job ends

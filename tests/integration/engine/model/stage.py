@@ -34,6 +34,7 @@ MOST_LETTERS: Final = 1
 # doubled: so no moment of the story comes close to an end by chance, however long a step takes on a busy machine.
 STEP_S: Final = 19
 LEASE_S: Final = 598
+BEAT_S: Final = 402
 LEAPS_S: Final = tuple(STEP_S * steps for steps in (4, 16, 33, 100, 3_948))
 """Shorter than all, half a lease, a lease, a long delay, most of a day."""
 
@@ -90,7 +91,7 @@ class Stage(RuleBasedStateMachine):
         self.story = Story(self.redis)
         self.model = Model(QUEUES, MOST_LETTERS)
         self.letters = DeadLetters(ground.pool)
-        usual = Options(lease_s=LEASE_S, max_dead_letters=MOST_LETTERS)
+        usual = Options(lease_s=LEASE_S, beat_s=BEAT_S, max_dead_letters=MOST_LETTERS)
         self.hands = (
             Hands("ann", (UPPER, LOWER), ground.pool, ground.redis, usual),
             Hands("bob", (LOWER, UPPER), ground.pool, ground.redis, replace(usual, claim_bytes=100)),

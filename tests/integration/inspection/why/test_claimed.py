@@ -77,14 +77,14 @@ async def test_lease_over(ground: Ground) -> None:
     await says(ground, await lease_over(ground), "lease_over", "never ended", "due again")
 
 
-async def test_put_off_beside_another_suspect(ground: Ground) -> None:
+async def test_lease_over_of_a_job_in_quarantine(ground: Ground) -> None:
     job_id = await lease_over(ground)
     await ground.redis.set(f"arq:crashes:{job_id}", 1)  # the last death is counted with the next claim
     await says(
         ground,
         job_id,
         "lease_over",
-        "It is put off: 2 workers died running it",
-        "no worker runs two such",
+        "It is in quarantine: its lease has lapsed 2 times",
+        "it runs alone in a worker",
         command="jobs work",
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pickle
 import time
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from noteflow.infrastructure.queue import keys
 from tests.integration.inspection.ground import WORKER
 from tests.integration.inspection.why.arranged import deferred, next_in_line, parked
 from tests.integration.inspection.why.asking import says
+from worker.cli.jobs.stats import page
 from worker.inspection import pausing
 from worker.inspection.choice import Choice
 from worker.inspection.job import read_job
@@ -102,6 +105,27 @@ async def test_parked(ground: Ground) -> None:
         "in 15 min",
         command="jobs meeting",
     )
+
+
+async def test_parked_behind_a_dead_letter(ground: Ground) -> None:
+    job_id = await parked(ground)
+    before = f"change_meeting_state:{ground.meeting}:2:STOPPED"
+    await ground.store_letter(before)
+    await ground.sql("UPDATE dead_letters SET kind = 'change_meeting_state'")
+    await says(
+        ground,
+        job_id,
+        "parked",
+        f"waits for state change 2 of meeting {ground.meeting}, behind the dead letter {before}",
+        "a replay of that makes this one go on by itself",
+        "in 30 d",
+        command=f"jobs dead replay {before}",
+    )
+    stats = await read_stats(ground.sources)
+    assert stats.parked_behind_dead == 1
+    screen = Console(file=StringIO(), width=120)
+    screen.print(page(stats, 120))
+    assert "1 job behind a dead letter" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
 async def test_missing(ground: Ground) -> None:
