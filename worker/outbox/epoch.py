@@ -130,8 +130,12 @@ _LEAVE_MARK = """
     redis.call('EXPIRE', KEYS[2], 3600)
 """
 
-# All get one moment, so that they are dispatched in the order in which they were asked for.
+# All get one moment, so that they are dispatched in the order in which they were asked for. A row that another
+# transaction has locked is being parked, ended or looked at just now: its state is about to change, so it is left out.
 _DOUBT = """
-    UPDATE outbox SET due_at = :moment WHERE job_id IN (
-        SELECT job_id FROM outbox WHERE state = 'dispatched' AND due_at > :moment ORDER BY due_at LIMIT :page)
+    WITH page AS MATERIALIZED (
+        SELECT job_id FROM outbox WHERE state = 'dispatched' AND due_at > :moment
+        ORDER BY due_at LIMIT :page FOR UPDATE SKIP LOCKED
+    )
+    UPDATE outbox SET due_at = :moment FROM page WHERE outbox.job_id = page.job_id AND outbox.state = 'dispatched'
 """
