@@ -22,6 +22,7 @@ from worker.engine.supervision import supervise
 from worker.executor import Executor
 from worker.frozen_sessions import FrozenSessions
 from worker.inspection.acts_mover import keep_moving_acts
+from worker.kept_payloads import KeptPayloads
 from worker.logs import logger
 from worker.outbox import Relay
 from worker.parker import Parker
@@ -40,6 +41,7 @@ class Application:
     session_factory: async_sessionmaker[AsyncSession]
     executor: Executor
     storage: StorageWatch
+    payloads: KeptPayloads
 
 
 @asynccontextmanager
@@ -76,7 +78,8 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
         async with aside({name: supervise(name, run, gate) for name, run in beside.items()}):
             session_factory = create_session_factory(engine)
             executor = create_executor(settings, session_factory, watch.suspect, observer)
-            yield Application(engine, session_factory, executor, watch)
+            payloads = KeptPayloads(engine, logger(), watch.suspect)
+            yield Application(engine, session_factory, executor, watch, payloads)
     finally:
         await watch.close()
         await redis.aclose()

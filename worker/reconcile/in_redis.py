@@ -55,10 +55,12 @@ class Queue:
         least = int(since.timestamp() * 1000)
         found = await self._answer(self._redis.zrangebyscore(keys.DEAD_LETTERS, least, "+inf", start=0, num=most))
         jobs = [Witnesses(_text(key), is_dead=True) for key in found]
-        fields = ("function", "reason")
-        forms = await self._pipelined([("HMGET", _bytes(keys.dead_letter(job.job_id)), *fields) for job in jobs])
-        for job, form in zip(jobs, forms, strict=True):
+        letters, fields = [_bytes(keys.dead_letter(job.job_id)) for job in jobs], ("function", "reason")
+        forms = await self._pipelined([("HMGET", letter, *fields) for letter in letters])
+        has_body = await self._pipelined([("HEXISTS", letter, "body") for letter in letters])
+        for job, form, body in zip(jobs, forms, has_body, strict=True):
             job.kind, job.reason = (_text(value or b"") for value in form)
+            job.is_bodiless = not body
         if named:
             await self._name_letters(jobs)
         return jobs
