@@ -36,8 +36,12 @@ async def count_prunable(engine: AsyncEngine, before: datetime) -> tuple[int, in
 async def prune_ledger(engine: AsyncEngine, before: datetime, may_come_again: MayComeAgain) -> AsyncIterator[Pruned]:
     """Delete rows that were committed before, each page in a transaction of its own.
 
-    The row of a job that may still be delivered stays: it is what keeps another run from taking effect.
+    The row of a job that may still be delivered stays: it is what keeps another run from taking effect. It is noted
+    first how far back the ledger is whole: a result without a row shows a loss of commits only if it is younger.
     """
+    with translated():
+        async with engine.begin() as connection:
+            await connection.execute(text(_NOTE), {"before": before})
     after = {"committed_at": datetime.min.replace(tzinfo=before.tzinfo), "job_id": ""}
     while True:
         with translated():
@@ -78,6 +82,7 @@ _OLD = """
     WHERE committed_at < :before AND (committed_at, job_id) > (:committed_at, :job_id)
     ORDER BY committed_at, job_id LIMIT :most
 """
+_NOTE = "UPDATE database_mark SET pruned_before = greatest(pruned_before, :before)"
 # Looked at once more: the outbox may have asked for one of them meanwhile.
 _DELETE = """
     DELETE FROM job_ledger WHERE job_id = ANY (:job_ids) AND committed_at < :before AND NOT EXISTS (
