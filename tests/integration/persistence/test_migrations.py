@@ -17,6 +17,10 @@ from worker.migrations import alembic_config
 
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()][::-1]
 OURS = "relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic%%'"
+A_DEAD_LETTER = (
+    "INSERT INTO dead_letters (job_id, queue, kind, body, reason, errors, tries, crashes, worker, died_at)"
+    " VALUES ('j', 'q', 'k', 'said', 'because', '[]', 1, 0, 'w', clock_timestamp())"
+)
 Schema = dict[str, set[tuple[Any, ...]]]
 
 
@@ -45,6 +49,25 @@ async def test_each_step_is_undone_by_its_own_way_down(revision: str, empty_data
     assert await schema_of(empty_database_url) != schema
     await alembic(empty_database_url, lambda config: command.downgrade(config, before))
     assert await schema_of(empty_database_url) == schema
+
+
+async def test_the_mark_comes_and_goes_and_what_is_stored_stays(empty_database_url: str) -> None:
+    await alembic(empty_database_url, lambda config: command.upgrade(config, "0004"))
+    await on(empty_database_url, lambda connection: connection.exec_driver_sql(A_DEAD_LETTER))
+    for _ in range(2):
+        await alembic(empty_database_url, lambda config: command.upgrade(config, "0005"))
+        assert await rows(empty_database_url, "SELECT counter, pruned_before < now() FROM database_mark") == [(0, True)]
+        assert await rows(empty_database_url, "SELECT body, payload_removed_at FROM dead_letters") == [(b"said", None)]
+        # As a worker of the version before writes it, while the new schema is there.
+        await on(empty_database_url, lambda connection: connection.exec_driver_sql(A_DEAD_LETTER))
+        await alembic(empty_database_url, lambda config: command.downgrade(config, "0004"))
+        await on(
+            empty_database_url,
+            lambda connection: connection.exec_driver_sql(
+                "DELETE FROM dead_letters WHERE id <> (SELECT min(id) FROM dead_letters)"
+            ),
+        )
+    assert await rows(empty_database_url, "SELECT job_id, body FROM dead_letters") == [("j", b"said")]
 
 
 async def test_alembic_finds_nothing_to_generate(database_url: str) -> None:
@@ -80,6 +103,13 @@ async def on(url: str, act: Callable[[Connection], None]) -> None:
             await connection.commit()
     finally:
         await engine.dispose()
+
+
+async def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """What a query answers."""
+    found: list[tuple[Any, ...]] = []
+    await on(url, lambda connection: found.extend(tuple(row) for row in connection.exec_driver_sql(query)))
+    return found
 
 
 async def schema_of(url: str) -> Schema:

@@ -116,6 +116,7 @@ async def test_a_backend_that_dies_makes_another_run_of_the_same_postmaster(
     async with work_on(server) as stage:
         met = await stage.judge.new_meeting()
         await notice_set_back(stage.engine, redis)
+        await stage.judge.ask("CHECKPOINT")  # the count stays
         walwriter = await stopped_walwriter(stage)
         job_id = await done(stage, redis, batch(met, 0))
         started = await stage.judge.ask("SELECT pg_postmaster_start_time() AS at")
@@ -147,12 +148,12 @@ async def test_commits_that_a_crash_lost_show_although_the_counter_is_the_same(
     async with work_on(server) as stage:
         assert await stage.ledger() == {old: "applied"}
         assert await stage.outbox() == {}
-        set_back = await notice_set_back(stage.engine, redis)
-        assert set_back is not None
-        assert set_back.results == len({*asked, parked})
-        assert datetime.now(UTC) - set_back.since < timedelta(minutes=2)
+        loss = await notice_set_back(stage.engine, redis)
+        assert loss is not None
+        assert loss.results == len({*asked, parked})
+        assert datetime.now(UTC) - loss.since < timedelta(minutes=2)
         assert await results(redis) == {old}
-        assert int(await redis.hget(LOST, "results")) == set_back.results  # type: ignore[misc]
+        assert int(await redis.hget(LOST, "results")) == loss.results  # type: ignore[misc]
         assert await notice_set_back(stage.engine, redis) is None
 
 
@@ -187,9 +188,9 @@ async def test_a_restored_backup_makes_dispatched_rows_due_and_forgets_what_it_d
     server.start()
 
     async with work_on(server) as stage:
-        set_back = await notice_set_back(stage.engine, redis)
-        assert set_back is not None
-        assert (set_back.since, set_back.results, set_back.jobs) == (row["counted_at"], 4, 1)
+        loss = await notice_set_back(stage.engine, redis)
+        assert loss is not None
+        assert (loss.since, loss.results, loss.jobs) == (row["counted_at"], 4, 1)
         assert await results(redis) == {old, "aborted", "foreign", "odd"}
         assert (await dispatch_due(stage.engine, Dispatcher(redis))).restored == 1
         assert await redis.exists(f"arq:job:{carried}")
@@ -216,6 +217,25 @@ async def test_a_synchronous_standby_that_is_promoted_has_lost_nothing(own_postg
     assert after.split(b"/")[1] == b"00000002"
     assert await results(redis) == kept
     assert not await redis.exists(LOST)
+
+
+async def test_a_count_of_another_relay_between_two_questions_is_no_loss(
+    stage: Stage, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await notice_set_back(stage.engine, redis)
+    read_mark, place = database_mark.read_mark, "worker.outbox.set_back.read_mark"
+    overtaken_at: list[int] = []
+
+    async def overtaken(connection: Any) -> Any:
+        mark = await read_mark(connection)
+        monkeypatch.setattr(place, read_mark)
+        assert await notice_set_back(stage.engine, redis) is None
+        overtaken_at.append(mark.counter if mark else -1)
+        return mark
+
+    monkeypatch.setattr(place, overtaken)
+    assert await notice_set_back(stage.engine, redis) is None
+    assert overtaken_at == [1]
 
 
 async def test_many_relays_that_count_at_once_never_see_a_loss(stage: Stage, redis: Redis) -> None:
