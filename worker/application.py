@@ -17,6 +17,7 @@ from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWor
 from noteflow.infrastructure.queue.urls import open_redis
 from worker.aside import aside
 from worker.dead_letters import LetterMover
+from worker.dead_letters.limiting import keep_within_limit
 from worker.engine.gate import Gate
 from worker.engine.supervision import supervise
 from worker.executor import Executor
@@ -71,6 +72,7 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
     beside: dict[str, Callable[[], Awaitable[None]]] = {
         "outbox relay": relay.run,
         "dead letters' mover": mover.run,
+        "dead letters' limit": lambda: keep_within_limit(engine, logger()),
         "frozen sessions": frozen.run,
         "operators' acts": lambda: keep_moving_acts(engine, redis),
     }

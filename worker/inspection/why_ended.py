@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from noteflow.domain.errors import UnknownFunction
+from noteflow.infrastructure.persistence.parking import REPLAY_LATER as PARKED_QUOTA
 from noteflow.infrastructure.queue.wire import VERSION_FIELD
 from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet
@@ -118,7 +119,7 @@ def remedy(letter: Letter) -> tuple[str, str]:
     if NEWER.search(letter.reason):
         known = envelope.refusal is None
         return ("; this version knows it", "replay") if known else ("; until then it dies again", _UPGRADE)
-    if letter.reason.startswith("refused: "):
+    if letter.reason.startswith("refused: ") and not letter.reason.endswith(PARKED_QUOTA):
         return "; a replay helps only if its payload, or what it contradicts, is mended first", "replay --edit"
     if envelope.refusal is None and not letter.reason.startswith("malformed, "):
         return "", "replay"
