@@ -23,7 +23,7 @@ from worker.outbox.dispatching import dispatch_due
 from worker.outbox.epoch import notice_loss
 
 if TYPE_CHECKING:
-    from tests.conftest import OwnPostgres
+    from tests.conftest import OwnPostgres, OwnRedis
 
 JOBS = 20
 
@@ -47,6 +47,26 @@ async def test_jobs_of_the_outbox_whose_payloads_were_deleted_are_applied(databa
         assert [line["job"] for line in lines if line["action"] == "job.dead"] == [alone]
         assert {line["job"] for line in lines if line["action"] == "payload.restored"} == {*job_ids, early}
         assert states(await examined(stage, redis))[alone] == "missing"
+
+
+async def test_jobs_of_the_outbox_whose_payloads_were_evicted_are_applied(
+    database_url: str, own_redis: OwnRedis
+) -> None:
+    server = own_redis(settings={"maxmemory": "20mb", "maxmemory-policy": "allkeys-lru"})
+    async with open_stage(database_url) as stage, Redis.from_url(server.url()) as redis:
+        met = await stage.judge.new_meeting()
+        job_ids = await ask(stage, *(batch(met, place, text="x" * 20_000) for place in range(100)))
+        await notice_loss(stage.engine, redis)
+        await dispatch_due(stage.engine, Dispatcher(redis))
+        await redis.config_set("maxmemory", int((await redis.info("memory"))["used_memory"] * 0.8))
+        await redis.set("one more", "x" * 1_000)
+        await redis.config_set("maxmemory", "20mb")
+        left = await redis.exists(*(f"arq:job:{job_id}" for job_id in job_ids))
+        assert left < len(job_ids)
+
+        lines = await asyncio.to_thread(burst, OURS, database_url, server.url())
+        assert await stage.ledger() == dict.fromkeys(job_ids, "applied")
+        assert not [line for line in lines if line["action"] == "job.dead"]
 
 
 async def test_while_postgresql_is_away_a_job_without_its_payload_waits(own_postgres: OwnPostgres) -> None:

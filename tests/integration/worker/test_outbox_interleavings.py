@@ -9,17 +9,20 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.databases import driver_url
 from tests.integration.worker.asking import ask
 from tests.integration.worker.stage import Stage, batch
 from tests.waiting import eventually
+from worker import bursting
 from worker.inspection.asked import bury_asked, forget_asked
 from worker.inspection.sources import Sources
 from worker.outbox.dispatching import dispatch_due
 from worker.outbox.epoch import notice_loss
 from worker.outbox.giving_up import give_up_parked
+from worker.reconcile import repairing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -79,6 +82,25 @@ async def test_a_row_that_is_being_parked_keeps_its_deadline_when_redis_is_doubt
     row = await row_of(stage, parked)
     assert (row["state"], row["waits"]) == ("parked", True)
     assert not (await row_of(stage, other))["waits"]
+
+
+@pytest.mark.parametrize("statement", [bursting._DOUBT_ALL, repairing._ASK_AGAIN], ids=["burst", "repair"])
+async def test_neither_a_burst_nor_a_repair_takes_a_row_that_is_being_parked(
+    statement: str, stage: Stage, redis: Redis
+) -> None:
+    (job_id,) = await ask(stage, batch(uuid4(), 0))
+    await dispatch_due(stage.engine, Dispatcher(redis))
+
+    async def run() -> None:
+        async with stage.engine.begin() as connection:
+            await connection.execute(text(statement), {"job_ids": [job_id]} if ":job_ids" in statement else {})
+
+    async with changing(stage, PARK, job_id) as parking:
+        running = await done_or_blocked(stage, run())
+        await parking.commit()
+        await running
+    row = await row_of(stage, job_id)
+    assert (row["state"], row["waits"]) == ("parked", True)
 
 
 async def test_a_job_that_is_being_woken_is_not_given_up(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from noteflow.infrastructure.persistence.pruning import prune_ledger
 from noteflow.infrastructure.queue.cutting import jobs_of, payload_of
 from noteflow.infrastructure.queue.dispatch import Dispatcher
 from tests.conftest import SETTINGS
+from tests.databases import driver_url
 from tests.integration.worker.asking import ask
 from tests.integration.worker.stage import Stage, batch, move, open_stage
 from tests.standby import SYNCHRONOUS, Standby
@@ -217,6 +218,50 @@ async def test_a_synchronous_standby_that_is_promoted_has_lost_nothing(own_postg
     assert after.split(b"/")[1] == b"00000002"
     assert await results(redis) == kept
     assert not await redis.exists(LOST)
+
+
+async def test_a_standby_that_lagged_has_lost_what_it_did_not_receive(own_postgres: OwnPostgres, redis: Redis) -> None:
+    primary = own_postgres()
+    with Standby(primary, settings=SETTINGS) as standby:
+        async with work_on(primary) as stage:
+            met = await stage.judge.new_meeting()
+            old = await done(stage, redis, batch(met, 0))
+            await notice_set_back(stage.engine, redis)
+            await eventually(lambda: has_all(primary))
+            (receiver,) = await asked(standby, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'")
+            os.kill(receiver["pid"], signal.SIGSTOP)
+            lost = {await done(stage, redis, batch(met, place)) for place in range(1, 4)}
+        primary.kill(signal.SIGKILL, children=True)
+        os.kill(receiver["pid"], signal.SIGKILL)
+        await eventually(lambda: promoted(standby), within_s=30)
+        async with work_on(standby) as stage:
+            assert await stage.ledger() == {old: "applied"}
+            loss = await notice_set_back(stage.engine, redis)
+            assert loss is not None
+            assert loss.results == len(lost)
+    assert await results(redis) == {old}
+
+
+async def asked(server: EmbeddedPostgres, query: str) -> list[asyncpg.Record]:
+    """What a server answers, whatever its schema."""
+    connection = await asyncpg.connect(driver_url(server.url()))
+    try:
+        return list(await connection.fetch(query))
+    finally:
+        await connection.close()
+
+
+async def has_all(primary: EmbeddedPostgres) -> bool:
+    """Whether the standby has replayed all that the primary has written."""
+    query = "SELECT replay_lsn = pg_current_wal_lsn() AS level FROM pg_stat_replication"
+    return [row["level"] for row in await asked(primary, query)] == [True]
+
+
+async def promoted(standby: Standby) -> bool:
+    """Promote it, as soon as it takes connections after one of its processes was killed."""
+    with suppress(OSError, asyncpg.PostgresError):
+        return bool((await asked(standby, "SELECT pg_promote() AS done"))[0]["done"])
+    return False
 
 
 async def test_a_count_of_another_relay_between_two_questions_is_no_loss(
