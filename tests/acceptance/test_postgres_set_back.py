@@ -45,7 +45,7 @@ async def test_every_repetition_after_a_restored_backup_is_enqueued_and_applied(
         await eventually(lambda: worker.lines("outbox.postgresql_set_back"), within_s=60)
         (line,) = worker.lines("outbox.postgresql_set_back")
         assert (line["level"], line["results"]) == ("error", JOBS)
-        await asyncio.to_thread(tells_of_the_loss, JobsConsole(database_url, redis_url), first[0].job_id, line["since"])
+        await asyncio.to_thread(shows_the_loss, JobsConsole(database_url, redis_url), first[0].job_id, line["since"])
 
         second = await client.enqueue_many(commands)
         assert {type(each) for each in second} == {Enqueued}
@@ -55,8 +55,8 @@ async def test_every_repetition_after_a_restored_backup_is_enqueued_and_applied(
     assert worker.lines("job.dead") == []
 
 
-def tells_of_the_loss(console: JobsConsole, job_id: str, since: str) -> None:
-    """Each command that looks at the whole names the loss, and none says that a lost job was applied."""
+def shows_the_loss(console: JobsConsole, job_id: str, since: str) -> None:
+    """Each command that looks at the whole names the loss, and none calls a lost job applied."""
     assert console.why(job_id)["code"] == "unknown"
     findings = json.loads(console.command("check", "--json").stdout)
     (mark,) = [finding for finding in findings if finding["subject"] == "postgresql mark"]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker.cli.jobs.output import COLOURS, console, readable, table
 from worker.inspection.loss import uncounted
-from worker.inspection.set_back import told_of
+from worker.inspection.set_back import description_of
 from worker.inspection.words import count
 from worker.reconcile import BatchFinding, JobState, Report
 
@@ -88,7 +88,7 @@ def verdict_on(report: Report) -> str:
     repaired = f"Enqueued again: {count(len(report.repaired), 'job')}. " if report.repaired else ""
     lost = f" {uncounted(report.redis_lost, report.examined_at)}." if report.redis_lost else ""
     if report.postgresql_lost:
-        lost += f" {told_of(report.postgresql_lost, report.examined_at)}."
+        lost += f" {description_of(report.postgresql_lost, report.examined_at)}."
     if report.meeting_known is False:
         return f"Meeting {report.meeting_id} is not stored, and nobody has heard of a job that was asked for it.{lost}"
     if not report.has_gaps:

@@ -47,8 +47,8 @@ class Options:
     - `gate`: shared with the application, see `Gate`.
     - `find_body`: called with the worker's context and the id of a claimed job whose body is gone from Redis, or is no
       string: the body as the application keeps it elsewhere, None if it does not. Such a job is run as if its body had
-      been there; without one it is a dead letter. What it raises hands the job back at no cost: a `HandBack` says for
-      how long.
+      been there; without one it is a dead letter. What it raises releases the job at no cost, a `HandBack` for as
+      long as it has.
     - `on_ending`: called after each job's ending is recorded; what it raises is logged.
     """
 

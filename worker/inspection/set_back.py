@@ -45,8 +45,8 @@ async def read_postgres_loss(sources: Sources) -> PostgresLoss | None:
     return PostgresLoss(moment(since_ms), moment(at_ms), results or 0, jobs or 0)
 
 
-def told_of(loss: PostgresLoss, now: datetime | None) -> str:
-    """What was lost, what was done, and what only producers can do, as part of a sentence."""
+def description_of(loss: PostgresLoss, now: datetime | None) -> str:
+    """Describe what was lost, what was done, and what only producers can do, as part of a sentence."""
     lost = f"PostgreSQL lost what was committed after {since(loss.since, now)}"
     repeat = "only its producers can repeat what was asked for since then"
     if loss.noticed_at is None:
@@ -57,5 +57,5 @@ def told_of(loss: PostgresLoss, now: datetime | None) -> str:
     return f"{lost}, which a worker noticed at {since(loss.noticed_at, now)}: {done}; {repeat}"
 
 
-def _number(told: Any) -> int | None:
-    return int(told) if isinstance(told, bytes) and told.isdigit() and len(told) < 16 else None
+def _number(value: Any) -> int | None:
+    return int(value) if isinstance(value, bytes) and value.isdigit() and len(value) < 16 else None

@@ -99,8 +99,8 @@ def kept_result(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, n
     if not result.success:
         return "failed", f"its last run failed at {when} with {result.error}", "jobs dead ls"
     if facts.postgresql is None and result.outcome in _IN_POSTGRESQL and _is_young(result.finished_at, now):
-        told = f"its result of {when} says {result.outcome}, but PostgreSQL does not know the job"
-        return "lost", f"{told}: that commit was lost; only its producer can repeat it", "check"
+        found = f"its result of {when} is {result.outcome}, but PostgreSQL does not know the job"
+        return "lost", f"{found}: that commit was lost; only its producer can repeat it", "check"
     if result.outcome == "parked":
         return "parked", f"it was parked in PostgreSQL at {when}", "check"
     return result.outcome or "complete", f"it ended at {when} as {result.outcome or 'complete'}", None

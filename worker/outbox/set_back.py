@@ -84,7 +84,7 @@ async def notice_set_back(engine: AsyncEngine, redis: Redis) -> SetBack | None:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one relay found. `is_certain` says that the counter went back."""
+    """What one relay found. `is_certain` if the counter went back."""
 
     mark: DatabaseMark
     results: int
@@ -141,7 +141,7 @@ async def _leave_mark(redis: Redis, mark: DatabaseMark, counter: int, set_back: 
 _LOCK = "SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint))"
 
 # Two relays may count one after the other and come here in the other order: of one server the higher number stays.
-# A loss within a day of another is told with it, from the earlier moment on.
+# A loss within a day of another is added to it, from the earlier moment on.
 _LEAVE_MARK = """
     for _, key in ipairs(KEYS) do
       local kind = redis.call('TYPE', key).ok

@@ -45,7 +45,7 @@ async def forget_stale_results(
 ) -> int:
     """Forget the results of jobs that PostgreSQL lost, and return how many there were.
 
-    Only a result that says its job's effect is committed shows a loss. The results of parked and dead jobs are
+    Only the result of a job whose effect was committed shows a loss. The results of parked and dead jobs are
     forgotten with them, if the loss shows or `is_certain`. A result is compared after it was read, and a ledger row is
     there before its result: so none of a job that was just done is forgotten. Raises what the drivers raise.
     """
@@ -69,8 +69,8 @@ async def _results(redis: Redis, pruned_before: datetime | None) -> AsyncIterato
         async with redis.pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.getrange(name, 0, LONGEST)
-            told = await pipe.execute(raise_on_error=False) if names else []
-        read = (_read(name, raw, since_ms) for name, raw in zip(names, told, strict=True) if isinstance(raw, bytes))
+            values = await pipe.execute(raise_on_error=False) if names else []
+        read = (_read(name, raw, since_ms) for name, raw in zip(names, values, strict=True) if isinstance(raw, bytes))
         if results := [result for result in read if result is not None]:
             yield results
 
@@ -81,18 +81,18 @@ def _read(name: bytes, raw: bytes, since_ms: int) -> _Result | None:
         message = deserialize(raw)
     except (Refused, UnicodeDecodeError):
         return None
-    told, enqueued_ms, finished_ms = message.get("r"), message.get("et"), message.get("ft")
+    result, enqueued_ms, finished_ms = message.get("r"), message.get("et"), message.get("ft")
     if type(enqueued_ms) is not int or type(finished_ms) is not int or finished_ms < since_ms or "\x00" in job_id:
         return None
-    outcome = told.get("outcome") if isinstance(told, dict) else None
-    is_dead = message.get("s") is False and type(told).__name__ != "CancelledError"
+    outcome = result.get("outcome") if isinstance(result, dict) else None
+    is_dead = message.get("s") is False and type(result).__name__ != "CancelledError"
     if outcome not in _IN_LEDGER and outcome != "parked" and not is_dead:
         return None
     return _Result(job_id, raw, (job_id, f"{job_id}@{enqueued_ms}"), outcome in _IN_LEDGER)
 
 
 async def _unknown(connection: AsyncConnection, results: Sequence[_Result]) -> list[_Result]:
-    """Those of which PostgreSQL has nothing that their results say."""
+    """Return those whose jobs PostgreSQL does not know as their results have it."""
     asked = {
         "ledger_ids": [ledger_id for result in results for ledger_id in result.ledger_ids],
         "others": [result.job_id for result in results if not result.is_in_ledger],

@@ -1,6 +1,6 @@
 """The identity of the database, and of the server that runs it, by which a loss of commits shows.
 
-The counter tells that a database went back: a copy of it is kept elsewhere. The rest tells when it may have: a crash
+The counter shows that a database went back: a copy of it is kept elsewhere. The rest shows that it may have: a crash
 that lost less than the last count leaves the counter alone, but not the run.
 """
 

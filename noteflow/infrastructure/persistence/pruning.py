@@ -124,7 +124,7 @@ _DELETE = """
 """
 _DELETE_LETTERS = f"DELETE FROM dead_letters WHERE id IN (SELECT id {_DEALT_WITH} LIMIT :most)"  # noqa: S608
 
-# The state is repeated: one of them may be replayed just now, and its letter tells that.
+# The state is repeated: one of them may be replayed just now, and its dead letter is the record of that.
 _DELETE_UNHANDLED = """
     WITH old AS MATERIALIZED (
         SELECT id FROM dead_letters WHERE state = 'dead' AND died_at < :before ORDER BY died_at LIMIT :most

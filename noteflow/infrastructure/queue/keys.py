@@ -72,8 +72,8 @@ key                         type    life                                        
                                     outbox looked at again since
 ``arq:postgresql:mark``     hash    for ever; database id → counter and         the relay of any worker
                                     identity of the server as they were last:
-                                    a lower counter, or another server, says
-                                    that PostgreSQL may have lost commits
+                                    with a lower counter, or another server,
+                                    PostgreSQL may have lost commits
 ``arq:postgresql:lost``     hash    a day; ``at`` (unix ms) a relay noticed     as the mark
                                     that PostgreSQL had lost commits made
                                     after ``since`` (unix ms), ``results``

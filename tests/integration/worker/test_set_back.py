@@ -73,9 +73,9 @@ async def results(redis: Redis) -> set[str]:
 
 
 async def server_of(redis: Redis) -> bytes:
-    """What the mark says of the server."""
-    ((_, told),) = (await redis.hgetall(MARK)).items()  # type: ignore[misc]
-    return bytes(told).partition(b" ")[2]
+    """The server in the mark."""
+    ((_, value),) = (await redis.hgetall(MARK)).items()  # type: ignore[misc]
+    return bytes(value).partition(b" ")[2]
 
 
 async def stopped_walwriter(stage: Stage) -> int:

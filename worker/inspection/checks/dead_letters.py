@@ -24,8 +24,8 @@ async def check_dead_letters(sources: Sources) -> list[Finding]:
         return [error(subject, f"{lost} ({size})", _CURE)]
     if row.expiring:
         soon = f"{WARNED_BEFORE.days} days"
-        told = f"{count(row.expiring, 'unhandled one')} will be {days} days old within {soon}: prune deletes them then"
-        return [warning(subject, told, _CURE)]
+        found = f"{count(row.expiring, 'unhandled one')} will be {days} days old within {soon}: prune deletes them then"
+        return [warning(subject, found, _CURE)]
     if row.payloads > _NEARLY * MOST_PAYLOADS or row.size_bytes > _NEARLY * MOST_BYTES:
         most = f"{MOST_PAYLOADS:,} payloads and {MOST_BYTES // 2**30} GiB"
         return [warning(subject, f"{size}: beyond {most} the oldest payloads are removed, handled ones first", _CURE)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from worker.inspection.checks.finding import Finding, ok, warning
-from worker.inspection.set_back import read_postgres_loss, told_of
+from worker.inspection.set_back import description_of, read_postgres_loss
 from worker.inspection.sources import RedisAway, Sources, moment
 
 _RISKS: Final = {
@@ -24,8 +24,8 @@ async def check_durability(sources: Sources) -> list[Finding]:
     subject = "postgresql durability"
     if not off:
         return [ok(subject, "what is committed is on disk before it is acknowledged")]
-    told = "; ".join(f"{name} is off: {_RISKS[name]}" for name in off)
-    return [warning(subject, told, f"set {', '.join(off)} to on")]
+    found = "; ".join(f"{name} is off: {_RISKS[name]}" for name in off)
+    return [warning(subject, found, f"set {', '.join(off)} to on")]
 
 
 async def check_set_back(sources: Sources) -> list[Finding]:
@@ -34,13 +34,13 @@ async def check_set_back(sources: Sources) -> list[Finding]:
     try:
         loss = await read_postgres_loss(sources)
         now = moment(await sources.now_ms())
-    except RedisAway:  # other findings tell of it
+    except RedisAway:  # which another finding reports
         return []
     if sources.postgresql_problem is not None:
         return []
     if loss is None:
         return [ok(subject, "it has not lost commits within the day")]
-    return [warning(subject, told_of(loss, now), "python -m worker reconcile")]
+    return [warning(subject, description_of(loss, now), "python -m worker reconcile")]
 
 
 _SETTINGS = """

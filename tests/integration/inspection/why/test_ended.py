@@ -93,7 +93,9 @@ async def test_applied_without_redis(ground: Ground) -> None:
 @pytest.mark.parametrize("outcome", ["applied", "already_applied", "superseded", "parked"])
 async def test_a_result_that_postgresql_knows_nothing_of_is_no_proof(ground: Ground, outcome: str) -> None:
     await kept_result(ground, outcome, ago_s=60.0)
-    await says(ground, "job-1", "lost", f"says {outcome}", "that commit was lost", "only its producer", command="check")
+    await says(
+        ground, "job-1", "lost", f"is {outcome}, but", "that commit was lost", "only its producer", command="check"
+    )
 
 
 async def test_of_a_result_older_than_what_is_pruned_only_the_result_speaks(ground: Ground) -> None:
