@@ -21,9 +21,9 @@ async def keep_within_limit(
     """Look once a minute, until cancelled. What was removed is logged; while PostgreSQL is away it is left alone."""
     limit = limit or PayloadLimit()
     while True:
-        await asyncio.sleep(random.uniform(rest_s / 2, rest_s))  # noqa: S311  # not a secret
         with suppress(Unavailable, ConcurrencyConflict):  # the relay reports it
             _log_removed(log, await limit.enforce(engine))
+        await asyncio.sleep(random.uniform(rest_s / 2, rest_s))  # noqa: S311  # not a secret
 
 
 def _log_removed(log: FilteringBoundLogger, removed: Removed) -> None:

@@ -59,8 +59,7 @@ async def notice_set_back(engine: AsyncEngine, redis: Redis) -> SetBack | None:
     """
     try:
         known = await _known(redis)  # before PostgreSQL is asked, or another relay's count would look like a loss
-        # Each statement sees what is committed by then, whatever the server's default is.
-        async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        async with engine.begin() as connection:
             mark = await read_mark(connection)
             if mark is None:
                 return None
