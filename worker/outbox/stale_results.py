@@ -78,7 +78,7 @@ async def _results(redis: Redis, pruned_before: datetime | None) -> AsyncIterato
 def _read(name: bytes, raw: bytes, since_ms: int) -> _Result | None:
     try:
         job_id = name.removeprefix(keys.RESULT_PREFIX.encode()).decode()
-        message = deserialize(raw)
+        message = deserialize(raw, allow_pickle=True)  # of plain data, and short
     except (Refused, UnicodeDecodeError):
         return None
     result, enqueued_ms, finished_ms = message.get("r"), message.get("et"), message.get("ft")

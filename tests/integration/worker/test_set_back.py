@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import shutil
 import signal
 from contextlib import asynccontextmanager, suppress
@@ -179,6 +180,9 @@ async def test_a_restored_backup_makes_dispatched_rows_due_and_forgets_what_it_d
         await left_behind(redis, "foreign", "a result of another program", 1)
         await redis.set("arq:result:odd", b"\xff")
         await notice_set_back(stage.engine, redis)
+        pickled = {"t": 1, "f": "ingest_segments", "a": (), "k": {}, "et": 1, "s": True, "r": {"outcome": "applied"}}
+        now_ms = next(stage.moments)
+        await redis.set("arq:result:pickled", pickle.dumps(pickled | {"st": now_ms, "ft": now_ms, "q": "arq:queue"}))
         await stage.deliver_body(carried, await redis.get(f"arq:job:{carried}"))
         await redis.delete(f"arq:job:{carried}")
         await redis.zrem("arq:queue", carried)
@@ -191,7 +195,7 @@ async def test_a_restored_backup_makes_dispatched_rows_due_and_forgets_what_it_d
     async with work_on(server) as stage:
         loss = await notice_set_back(stage.engine, redis)
         assert loss is not None
-        assert (loss.since, loss.results, loss.jobs) == (row["counted_at"], 4, 1)
+        assert (loss.since, loss.results, loss.jobs) == (row["counted_at"], 5, 1)
         assert await results(redis) == {old, "aborted", "foreign", "odd"}
         assert (await dispatch_due(stage.engine, Dispatcher(redis))).restored == 1
         assert await redis.exists(f"arq:job:{carried}")
