@@ -17,11 +17,13 @@ from noteflow.infrastructure.persistence.unit_of_work import SqlAlchemyUnitOfWor
 from noteflow.infrastructure.queue.urls import open_redis
 from worker.aside import aside
 from worker.dead_letters import LetterMover
+from worker.dead_letters.limiting import keep_within_limit
 from worker.engine.gate import Gate
 from worker.engine.supervision import supervise
 from worker.executor import Executor
 from worker.frozen_sessions import FrozenSessions
 from worker.inspection.acts_mover import keep_moving_acts
+from worker.kept_payloads import KeptPayloads
 from worker.logs import logger
 from worker.outbox import Relay
 from worker.parker import Parker
@@ -40,6 +42,7 @@ class Application:
     session_factory: async_sessionmaker[AsyncSession]
     executor: Executor
     storage: StorageWatch
+    payloads: KeptPayloads
 
 
 @asynccontextmanager
@@ -69,6 +72,7 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
     beside: dict[str, Callable[[], Awaitable[None]]] = {
         "outbox relay": relay.run,
         "dead letters' mover": mover.run,
+        "dead letters' limit": lambda: keep_within_limit(engine, logger()),
         "frozen sessions": frozen.run,
         "operators' acts": lambda: keep_moving_acts(engine, redis),
     }
@@ -76,7 +80,8 @@ async def application(settings: Settings, gate: Gate, observer: Observer | None 
         async with aside({name: supervise(name, run, gate) for name, run in beside.items()}):
             session_factory = create_session_factory(engine)
             executor = create_executor(settings, session_factory, watch.suspect, observer)
-            yield Application(engine, session_factory, executor, watch)
+            payloads = KeptPayloads(engine, logger(), watch.suspect)
+            yield Application(engine, session_factory, executor, watch, payloads)
     finally:
         await watch.close()
         await redis.aclose()

@@ -17,12 +17,13 @@ from worker.endings import LONGEST_HAND_BACK_S, Completed, Dead, Ending, HandedB
 from worker.engine.scripts import run_script
 from worker.engine.verdicts import AttemptError, HandBack, Refused, error_list
 from worker.executor import Executor
+from worker.kept_payloads import KeptPayloads
 from worker.payloads import UNREADABLE
 
 Context = dict[str, Any]
 Translate = Callable[[Context, Delivery, Ending], Awaitable[Any]]
-EXECUTOR, QUEUE, WORKER = "executor", "queue_name", "worker_id"
-"""Where a worker's context holds its `Executor`, the name of its queue and its own."""
+EXECUTOR, PAYLOADS, QUEUE, WORKER = "executor", "payloads", "queue_name", "worker_id"
+"""Where a worker's context holds its `Executor`, its `KeptPayloads`, the name of its queue and its own."""
 
 _UNLIMITED = 1_000_000
 """Tries that Arq counts and we do not need: the executor has its own budgets, and an outage must cost nothing."""
@@ -74,6 +75,12 @@ def _delivery(ctx: Context, function: str, args: tuple[Any, ...], kwargs: Mappin
         body=body,
         earlier_errors=ctx.get("earlier_errors", ()),
     )
+
+
+async def find_body(ctx: Context, job_id: str) -> bytes | None:
+    """Return the body of a job that the outbox keeps. As the engine's `find_body`."""
+    payloads: KeptPayloads = ctx[PAYLOADS]
+    return await payloads.find(job_id)
 
 
 async def for_our_worker(_ctx: Context, _delivery: Delivery, ending: Ending) -> Any:

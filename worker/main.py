@@ -15,7 +15,17 @@ from worker.aside import aside
 from worker.engine.gate import Gate
 from worker.engine.scripts import load_scripts
 from worker.engine.supervision import supervise
-from worker.functions import EXECUTOR, QUEUE, WORKER, Context, Translate, for_stock_worker, functions, keep_unreadable
+from worker.functions import (
+    EXECUTOR,
+    PAYLOADS,
+    QUEUE,
+    WORKER,
+    Context,
+    Translate,
+    for_stock_worker,
+    functions,
+    keep_unreadable,
+)
 from worker.logs import configure_logging, logger
 from worker.payloads import bounded_deserializer, stock_deserializer
 from worker.printable import printable_lines
@@ -77,7 +87,7 @@ def _hooks(settings: Settings, gate: Gate, observer: Observer | None) -> tuple[H
         ctx[QUEUE] = settings.queue_name
         load_scripts()
         app = await stack.enter_async_context(application(settings, gate, observer))
-        ctx[EXECUTOR] = app.executor
+        ctx[EXECUTOR], ctx[PAYLOADS] = app.executor, app.payloads
         if unverified := parse_redis_url(settings.redis_url.get_secret_value()).unverified:
             logger().warning("redis.unverified", reason=unverified)
         # The hook does not wait for PostgreSQL: meanwhile the worker sends heartbeats, and can be told to stop.

@@ -24,7 +24,10 @@ class Parker:
     async def park(
         self, uow: SqlAlchemyUnitOfWork, handler: Handler, command: Command, delivery: Delivery, first: Premature
     ) -> Premature:
-        """Park the job if it is still premature. Raises ConcurrencyConflict if what it waited for has just come."""
+        """Park the job if it is still premature. Raises ConcurrencyConflict if what it waited for has just come.
+
+        Raises TooMuchWaits if too much is parked for its meeting already.
+        """
         body = await _body_of(delivery)  # first: whoever waits for the lock must not wait for Redis too
         await uow.parking.keep_out_wakers(command.meeting_id)
         still = await _still_premature(uow, handler, command)
@@ -39,6 +42,7 @@ class Parker:
             body=body,
             patience_s=self.patience_s,
         )
+        await uow.parking.check_quota(job)
         await uow.parking.park(job, still)
         await uow.commit()
         return still

@@ -16,7 +16,7 @@ from worker.engine.ending import Ending
 from worker.engine.gate import Gate
 from worker.engine.options import Options
 from worker.engine.worker import Worker
-from worker.functions import WORKER, for_our_worker
+from worker.functions import WORKER, find_body, for_our_worker
 from worker.http.listen import Listen, listen_at
 from worker.logs import logger
 from worker.main import worker_arguments
@@ -96,6 +96,7 @@ def _worker(
             lease_s=settings.lease_s,
             retry_timeouts=True,
             max_dead_letters=0,
+            find_body=find_body,
             on_ending=tell,
         ),
     )

@@ -9,6 +9,7 @@
     │   ├── ConflictingContent            stored already, with other content
     │   ├── CodecError                    a payload cannot be read
     │   ├── UnknownFunction               nobody does a job of this name
+    │   ├── TooMuchWaits                  more may wait for a meeting once less does
     │   └── RejectedByStorage             PostgreSQL will never take it
     ├── MeetingNotFound (LookupError)     ask for one that exists, or wait until it does
     ├── ConcurrencyConflict (ValueError)  again from the start: somebody else was first
@@ -59,6 +60,10 @@ class CodecError(Refused):
 
 class UnknownFunction(Refused):
     """No handler does a job of this name."""
+
+
+class TooMuchWaits(Refused):
+    """So much is parked for this meeting already that nothing more may be."""
 
 
 class RejectedByStorage(Refused):

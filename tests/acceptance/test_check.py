@@ -15,6 +15,7 @@ from noteflow.domain.commands import IngestSegments
 from noteflow.domain.entities import Segment
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.queue.client import JobClient
+from tests.acceptance.judge import Judge
 from tests.databases import migrate
 from worker.cli import create_app
 from worker.inspection.checks.finding import Verdict
@@ -93,6 +94,39 @@ def test_a_database_that_does_not_exist_is_to_be_created(
     found = findings(check(monkeypatch, "--json", DATABASE_URL=missing, REDIS_URL=redis_url))["postgresql"]
     assert "the database does not exist" in found["found"]
     assert found["cure"] == "create the database, or mend its name in DATABASE_URL"
+
+
+def test_settings_that_let_postgresql_lose_commits_are_warned_of_by_name(
+    monkeypatch: pytest.MonkeyPatch, own_postgres: OwnPostgres, redis_url: str
+) -> None:
+    for settings, verdict in (
+        ({"fsync": "on", "full_page_writes": "on", "synchronous_commit": "local"}, Verdict.OK),
+        ({"fsync": "on", "full_page_writes": "on", "synchronous_commit": "off"}, Verdict.WARNING),
+        ({"fsync": "off", "full_page_writes": "off"}, Verdict.WARNING),
+    ):
+        server = own_postgres(settings=settings)
+        result = check(monkeypatch, "--json", DATABASE_URL=server.url("noteflow"), REDIS_URL=redis_url)
+        assert result.exit_code == 0
+        found = findings(result)["postgresql durability"]
+        assert found["verdict"] == verdict
+        off = [name for name, value in settings.items() if value == "off"]
+        assert [name for name in settings if f"{name} is off" in found["found"]] == off
+        assert verdict is Verdict.OK or found["cure"].endswith("to on")
+
+
+def test_dead_letters_that_lost_their_payload_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str
+) -> None:
+    told = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    assert findings(check(monkeypatch, "--json", **told))["dead letters"]["found"].startswith("0 unhandled ones; 0 pay")
+    letter = (
+        "INSERT INTO dead_letters (job_id, queue, kind, reason, errors, tries, crashes, worker, died_at,"
+        " payload_removed_at) VALUES ('j', 'q', 'k', 'r', '[]', 1, 0, 'w', now(), now())"
+    )
+    asyncio.run(Judge(database_url).ask(letter))
+    result = check(monkeypatch, "--json", **told)
+    assert result.exit_code == 1
+    assert findings(result)["dead letters"]["found"].startswith("1 unhandled dead letter lost the payload")
 
 
 def test_a_redis_that_evicts_is_an_error(

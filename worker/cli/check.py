@@ -16,6 +16,8 @@ from worker.cli.terminal import console, echo
 from worker.inspection.checks import Finding, Verdict
 from worker.inspection.checks.around import check_around
 from worker.inspection.checks.blocking import check_blocking
+from worker.inspection.checks.dead_letters import check_dead_letters
+from worker.inspection.checks.durability import check_durability, check_set_back
 from worker.inspection.checks.finding import error
 from worker.inspection.checks.fit import (
     check_clocks,
@@ -60,11 +62,14 @@ async def _findings(*, compat: bool, sample: int) -> list[Finding]:
         findings += await check_redis(sources)
         findings += await check_blocking(sources)
         findings += await check_postgresql(sources, settings.pool_size)
+        findings += await check_durability(sources)
+        findings += await check_dead_letters(sources)
         findings += await check_clocks(sources)
         if sources.redis_problem is None:  # each question to a Redis that hangs costs seconds
             findings += await check_rights(sources)
             findings += await check_workers(sources)
             findings += await check_loss(sources)
+            findings += await check_set_back(sources)
             findings += await check_pickles(sources, allow_pickle=settings.allow_pickle)
         if compat:
             findings += await check_payloads(sources, sample, allow_pickle=settings.allow_pickle)

@@ -19,6 +19,7 @@ from worker.cli.reading import read_settings
 from worker.cli.reconciled import show
 from worker.cli.terminal import echo
 from worker.inspection.loss import read_loss
+from worker.inspection.set_back import read_postgres_loss
 from worker.inspection.sources import open_sources
 from worker.reconcile import Report, examine, repair
 from worker.settings import Settings
@@ -62,4 +63,5 @@ async def _reconcile(settings: Settings, meeting: UUID | None, since: datetime, 
         if mend:
             repaired = await repair(sources.engine, sources.redis, report)
             report = await examine(*ask, since=since, meeting_id=meeting)
-        return replace(report, repaired=repaired, redis_lost=await read_loss(sources))
+        redis_lost, postgresql_lost = await read_loss(sources), await read_postgres_loss(sources)
+        return replace(report, repaired=repaired, redis_lost=redis_lost, postgresql_lost=postgresql_lost)

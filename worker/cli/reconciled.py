@@ -11,6 +11,7 @@ from rich.text import Text
 from worker.cli.jobs.output import COLOURS, cell, table
 from worker.cli.terminal import console
 from worker.inspection.loss import uncounted
+from worker.inspection.set_back import description_of
 from worker.inspection.words import count
 from worker.printable import printable
 from worker.reconcile import BatchFinding, JobState, Report
@@ -88,10 +89,12 @@ def verdict_on(report: Report) -> str:
     """Whether anything is missing, in one line."""
     repaired = f"Enqueued again: {count(len(report.repaired), 'job')}. " if report.repaired else ""
     lost = f" {uncounted(report.redis_lost, report.examined_at)}." if report.redis_lost else ""
+    if report.postgresql_lost:
+        lost += f" {description_of(report.postgresql_lost, report.examined_at)}."
     if report.meeting_known is False:
         return f"Meeting {report.meeting_id} is not stored, and nobody has heard of a job that was asked for it.{lost}"
     if not report.has_gaps:
-        known = "Nothing that PostgreSQL knows of is missing." if report.redis_lost else "Nothing is missing."
+        known = "Nothing that PostgreSQL knows of is missing." if lost else "Nothing is missing."
         return f"{repaired}{known}{lost}"
     missing, batches = report.counts[JobState.MISSING], sum(len(each.missing) for each in report.batches)
     cure = any(job.repairable for job in report.jobs)

@@ -9,7 +9,7 @@ from worker.engine.gate import Gate
 from worker.engine.numbers import check_number, check_seconds, check_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from worker.engine.ending import Ending
 
@@ -45,6 +45,10 @@ class Options:
       released for the grace of an unknown function, then it is a dead letter that can be replayed.
     - `beat_s`: how often the worker writes its record.
     - `gate`: shared with the application, see `Gate`.
+    - `find_body`: called with the worker's context and the id of a claimed job whose body is gone from Redis, or is no
+      string: the body as the application keeps it elsewhere, None if it does not. Such a job is run as if its body had
+      been there; without one it is a dead letter. What it raises releases the job at no cost, a `HandBack` for as
+      long as it has.
     - `on_ending`: called after each job's ending is recorded; what it raises is logged.
     """
 
@@ -66,6 +70,7 @@ class Options:
     allow_pickle: bool = False
     beat_s: float = 10.0
     gate: Gate = field(default_factory=Gate)
+    find_body: Callable[[dict[Any, Any], str], Awaitable[bytes | None]] | None = None
     on_ending: Callable[[Ending], None] | None = None
 
     def __post_init__(self) -> None:
@@ -81,8 +86,9 @@ class Options:
             raise TypeError(f"allow_pickle must be True or False, not {self.allow_pickle!r}")
         if not isinstance(self.gate, Gate):
             raise TypeError(f"gate must be a Gate, not {self.gate!r}")
-        if self.on_ending is not None and not callable(self.on_ending):
-            raise TypeError(f"on_ending must be a function, not {self.on_ending!r}")
+        for name in ("find_body", "on_ending"):
+            if (hook := getattr(self, name)) is not None and not callable(hook):
+                raise TypeError(f"{name} must be a function, not {hook!r}")
 
     @property
     def suspicion(self) -> int:

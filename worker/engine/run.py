@@ -14,6 +14,7 @@ from worker.engine.ending import Ending, Outcome
 from worker.engine.job import Job, Unrunnable, examine
 from worker.engine.log import Log
 from worker.engine.losses import note_lost_with
+from worker.engine.lost_bodies import find_lost_body
 from worker.engine.outcome import conclude
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ async def run_claim(worker: Worker, claim: Claim) -> None:
     """Run the claimed job and record its ending; return when both are done. Raises nothing but a loop's end."""
     if claim.crashes:
         await note_lost_with(worker, claim)
-    examined = examine(worker, claim)
+    examined = await find_lost_body(worker, claim) or examine(worker, claim)
     if isinstance(examined, Unrunnable):
         worker.runs.release_slot(claim)
         await _end_unrun(worker, claim, examined)

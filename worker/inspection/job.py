@@ -17,6 +17,7 @@ from worker.inspection.letters import AttemptTold, Letter, attempts_told, letter
 from worker.inspection.loss import read_mark
 from worker.inspection.masking import masked_name, revealed
 from worker.inspection.payloads import Envelope, meeting_of, read_envelope
+from worker.inspection.set_back import read_postgres_loss
 from worker.inspection.sources import RedisAway, Sources
 
 
@@ -67,7 +68,8 @@ class OutboxRow:
 class JobFacts:
     """One job. `footprint` is None while Redis is away; what only PostgreSQL knows is empty while that is away.
 
-    `redis_lost_at` is when, within the hour, it was noticed that Redis may have lost its data: of a job nobody knows.
+    Of a job that neither server knows, `redis_lost_at` is when, within the hour, it was noticed that Redis may have
+    lost its data, and `postgresql_lost_since` from when on PostgreSQL lost commits, noticed within the day.
     `unreadable` are the places that hold what cannot be read.
     """
 
@@ -81,6 +83,7 @@ class JobFacts:
     redis_lost_at: datetime | None
     redis: str | None
     postgresql: str | None
+    postgresql_lost_since: datetime | None = None
     unreadable: list[Gap] = field(default_factory=list)
 
     @property
@@ -141,8 +144,9 @@ async def _read(sources: Sources, job_id: str, reveal: bool) -> tuple[JobFacts, 
     )
     if facts.is_known or footprint is None:
         return facts, fleet
-    lost_at = (await read_mark(sources)).noticed_at
-    return replace(facts, redis_lost_at=lost_at, unreadable=sources.gaps.found), fleet
+    lost, lost_at = await read_postgres_loss(sources), (await read_mark(sources)).noticed_at
+    facts = replace(facts, redis_lost_at=lost_at, postgresql_lost_since=lost.since if lost else None)
+    return replace(facts, unreadable=sources.gaps.found), fleet
 
 
 async def _ledger(sources: Sources, job_id: str) -> list[LedgerRow]:

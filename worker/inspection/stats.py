@@ -13,6 +13,7 @@ from worker.inspection.fleet import Fleet, read_fleet
 from worker.inspection.loss import RedisLoss, loss_in, read_mark
 from worker.inspection.pauses import Pause
 from worker.inspection.records import Meetings, Rates, StoredCounts, read_counts, read_meetings, read_rates
+from worker.inspection.set_back import PostgresLoss, read_postgres_loss
 from worker.inspection.sources import Sources, moment
 
 
@@ -57,17 +58,19 @@ class Stats:
     blockers: list[Blocker] | None
     postgresql: str | None
     redis: str | None = None
+    postgresql_lost: PostgresLoss | None = None
     unreadable: list[Gap] = field(default_factory=list)
 
 
 async def read_stats(sources: Sources) -> Stats:
-    """The whole page: a handful of commands to Redis, five bounded queries to PostgreSQL. Raises RedisAway."""
+    """The whole page: a handful of commands to Redis, six bounded queries to PostgreSQL. Raises RedisAway."""
     now_ms = await sources.now_ms()
     fleet = await read_fleet(sources, now_ms)
     blockers = await read_blockers(sources)  # first: what comes next may have to wait for one of them
     counts = await read_counts(sources)
     rates, meetings = await asyncio.gather(read_rates(sources), read_meetings(sources))
     mark = await read_mark(sources)
+    postgresql_lost = await read_postgres_loss(sources)
     stored = counts or StoredCounts({}, {}, 0, 0)
     queues = fleet.queues(sources.queue_name)
     queues += sorted({*stored.parked, *stored.dead} - set(queues))
@@ -86,6 +89,7 @@ async def read_stats(sources: Sources) -> Stats:
         blockers=blockers if blockers or not sources.postgresql_problem else None,
         postgresql=sources.postgresql_problem,
         redis=fleet.redis,
+        postgresql_lost=postgresql_lost,
         unreadable=sources.gaps.found,
     )
 

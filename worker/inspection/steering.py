@@ -20,6 +20,8 @@ from worker.inspection.sources import PostgresAway, RedisAway, Sources
 from worker.inspection.stopping import how_it_stops
 from worker.inspection.why_cancelled import who_marked
 
+_MOVED = "it was dispatched, parked or completed meanwhile: run the command again"
+
 
 class Verb(StrEnum):
     """What can be done to a job."""
@@ -88,8 +90,8 @@ class Steering:
             letter = burial(facts, reason, token=None, remove=True)
             return await self._redis.claimed(facts, "bury", letter, said, "now a dead letter, which can be replayed")
         if facts.outbox is not None:
-            if not await bury_asked(self._sources, job_id, reason):
-                return Acted(job_id, False, "it is complete")
+            if not await bury_asked(self._sources, job_id, reason, state=facts.outbox.state):
+                return Acted(job_id, False, _MOVED)
             await self._tell(Verb.CANCEL, job_id)
             return Acted(job_id, True, "now a dead letter, which can be replayed")
         return Acted(job_id, False, _over(facts))
@@ -104,7 +106,8 @@ class Steering:
             nothing_kept = (1, key_of(job_id), None, -1, 0, "")
             return await self._redis.claimed(facts, "finish", nothing_kept, self._said(Verb.DROP, job_id), self._gone())
         if facts.outbox is not None:
-            await forget_asked(self._sources, job_id)
+            if not await forget_asked(self._sources, job_id, state=facts.outbox.state):
+                return Acted(job_id, False, _MOVED)
             await self._tell(Verb.DROP, job_id)
             return Acted(job_id, True, "gone for good")
         if letter := _dead(facts):

@@ -103,13 +103,16 @@ def _unknown(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, now:
     if facts.redis_lost_at is not None:
         when = since(facts.redis_lost_at, now)
         sentence += f", or Redis lost it: that was found emptied, restarted or replaced at {when}"
+    if facts.postgresql_lost_since is not None:
+        sentence += f", or PostgreSQL lost it with what was committed after {since(facts.postgresql_lost_since, now)}"
     return "unknown", f"{sentence}{_what_to_do(facts)}", None
 
 
 def _what_to_do(facts: JobFacts) -> str:
     """About a job that nobody has heard of: whether it was asked for by half an id, or its producer is to be asked."""
     if is_ours(facts.job_id):
-        return "; if in doubt, have its producer say it again" if facts.redis_lost_at is not None else ""
+        is_doubtful = facts.redis_lost_at is not None or facts.postgresql_lost_since is not None
+        return "; if in doubt, have its producer say it again" if is_doubtful else ""
     meeting = meeting_of(facts.job_id) or "…"
     hint = "it is not an id as our producers make them: perhaps it was cut"
     return f"; {hint}; python -m worker jobs ls --meeting {meeting} lists whole ones"

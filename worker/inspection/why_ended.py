@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from noteflow.domain.errors import UnknownFunction
+from noteflow.infrastructure.persistence.parking import REPLAY_LATER as PARKED_QUOTA
 from noteflow.infrastructure.queue.wire import VERSION_FIELD
 from worker.inspection.failures import failures
 from worker.inspection.fleet import Fleet
@@ -20,6 +21,7 @@ Said = tuple[str, str, str | None]
 
 NEWER = re.compile(rf"{VERSION_FIELD}: \d+ is the newest")
 _UPGRADE = "jobs workers"
+_IN_POSTGRESQL = frozenset({"applied", "already_applied", "superseded", "parked"})
 
 
 def buried(facts: JobFacts, _mark: Footprint | None, _fleet: Fleet | None, now: datetime) -> Said | None:
@@ -96,9 +98,17 @@ def kept_result(facts: JobFacts, mark: Footprint | None, _fleet: Fleet | None, n
     when = since(result.finished_at, now)
     if not result.success:
         return "failed", f"its last run failed at {when} with {result.error}", "jobs dead ls"
+    if facts.postgresql is None and result.outcome in _IN_POSTGRESQL and _is_young(result.finished_at, now):
+        found = f"its result of {when} is {result.outcome}, but PostgreSQL does not know the job"
+        return "lost", f"{found}: that commit was lost; only its producer can repeat it", "check"
     if result.outcome == "parked":
         return "parked", f"it was parked in PostgreSQL at {when}", "check"
     return result.outcome or "complete", f"it ended at {when} as {result.outcome or 'complete'}", None
+
+
+def _is_young(finished_at: datetime | None, now: datetime) -> bool:
+    """Whether no ledger row of that time can have been pruned."""
+    return finished_at is not None and now - finished_at < timedelta(days=1)
 
 
 def remedy(letter: Letter) -> tuple[str, str]:
@@ -109,7 +119,7 @@ def remedy(letter: Letter) -> tuple[str, str]:
     if NEWER.search(letter.reason):
         known = envelope.refusal is None
         return ("; this version knows it", "replay") if known else ("; until then it dies again", _UPGRADE)
-    if letter.reason.startswith("refused: "):
+    if letter.reason.startswith("refused: ") and not letter.reason.endswith(PARKED_QUOTA):
         return "; a replay helps only if its payload, or what it contradicts, is mended first", "replay --edit"
     if envelope.refusal is None and not letter.reason.startswith("malformed, "):
         return "", "replay"

@@ -50,7 +50,7 @@ def _without_payload(facts: JobFacts, mark: Footprint) -> Said | None:
     if mark.has_payload:
         return None
     if facts.outbox is not None:
-        return "payload_missing", "its payload is gone from Redis; the outbox has it and puts it back", None
+        return "payload_missing", "its payload is gone from Redis; the next claim takes it from the outbox", None
     sentence = "its payload is gone from Redis (it expired, or was deleted); the next claim makes it a dead letter"
     return "payload_missing", sentence, f"jobs drop {facts.job_id}"
 

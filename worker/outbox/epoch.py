@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, ResponseError
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
 from worker.inspection.kept_pauses import Restored, restore_pauses
+from worker.outbox.doubting import doubt_all
 
-PAGE = 5_000
 LATELY_S = 60
 LONGEST_TIME = 15
 """In digits of unix ms."""
@@ -46,7 +44,7 @@ async def notice_loss(engine: AsyncEngine, redis: Redis, *, was_marked: bool = F
     if found == run_id:
         return None
     pauses = await restore_pauses(engine, redis)
-    doubted = await _doubt_all(engine)
+    doubted = await doubt_all(engine)
     is_loss = was_marked or found is not None or bool(doubted or pauses)
     call: Callable[..., Awaitable[Any]] = redis.execute_command  # which has no types
     try:
@@ -96,18 +94,6 @@ def _run_id(server: Any) -> bytes:
     return str(server.get("run_id", "unknown") if isinstance(server, dict) else "unknown").encode()
 
 
-async def _doubt_all(engine: AsyncEngine) -> int:
-    """Make every dispatched row due; by pages, so that no job has to wait long for its row."""
-    doubted, page = 0, PAGE
-    moment: datetime | None = None
-    while page == PAGE:
-        async with engine.begin() as connection:
-            moment = moment or await connection.scalar(text("SELECT clock_timestamp()"))
-            page = (await connection.execute(text(_DOUBT), {"moment": moment, "page": PAGE})).rowcount
-        doubted += page
-    return doubted
-
-
 # Several relays may notice at once, and share the rows between them. An hour is for whoever asks what has happened.
 _LEAVE_MARK = """
     local before = redis.pcall('GET', KEYS[1])
@@ -128,10 +114,4 @@ _LEAVE_MARK = """
       redis.call('HSET', KEYS[2], 'jobs', ARGV[2])
     end
     redis.call('EXPIRE', KEYS[2], 3600)
-"""
-
-# All get one moment, so that they are dispatched in the order in which they were asked for.
-_DOUBT = """
-    UPDATE outbox SET due_at = :moment WHERE job_id IN (
-        SELECT job_id FROM outbox WHERE state = 'dispatched' AND due_at > :moment ORDER BY due_at LIMIT :page)
 """

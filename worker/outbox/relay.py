@@ -23,6 +23,7 @@ from worker.outbox.dispatching import Dispatched, dispatch_due
 from worker.outbox.epoch import lost_lately, notice_loss
 from worker.outbox.giving_up import give_up_parked
 from worker.outbox.listening import Calls, listening
+from worker.outbox.set_back import notice_set_back
 from worker.outbox.waking import follow_wake_ups
 
 LONGEST_PAUSE_S = 2.0
@@ -57,6 +58,7 @@ class Relay:
         self._answered = answered
         self._look_again_at = math.inf
         self._noticed_at = -math.inf
+        self._compared_at = -math.inf
 
     async def run(self) -> None:
         """Carry rows, for ever."""
@@ -66,6 +68,7 @@ class Relay:
                 if self._answered is not None:
                     await self._answered()
                 async with listening(self._engine) as calls:
+                    self._compared_at = -math.inf  # the connection before was lost: it may be another server
                     while True:
                         calls.forget()  # a call that comes while we work costs no rest
                         with translated():
@@ -96,7 +99,17 @@ class Relay:
         rest_s = random.uniform(self._rest_s / 2, self._rest_s)  # noqa: S311  # not a secret
         await calls.wait(min(rest_s, max(0.0, self._look_again_at - time.monotonic())))
 
+    async def _compare(self) -> None:
+        """Notice that PostgreSQL lost commits, at most every half rest and after each new connection."""
+        if time.monotonic() - self._compared_at < self._rest_s / 2:
+            return
+        if lost := await notice_set_back(self._engine, self._redis):
+            since = lost.since.isoformat(timespec="milliseconds")
+            self._log.error("outbox.postgresql_set_back", since=since, results=lost.results, jobs=lost.jobs)
+        self._compared_at = time.monotonic()
+
     async def _once(self) -> None:
+        await self._compare()
         if time.monotonic() - self._noticed_at >= self._rest_s / 2:
             if loss := await notice_loss(self._engine, self._redis, was_marked=math.isfinite(self._noticed_at)):
                 if loss.jobs or math.isfinite(self._noticed_at):

@@ -109,6 +109,7 @@ def _add(jobs: dict[str, Witnesses], job: Witnesses) -> None:
     if known is job:
         return
     known.is_dead |= job.is_dead
+    known.is_bodiless |= job.is_bodiless
     known.reason = known.reason or job.reason
     if job.in_queue:
         known.in_queue, known.has_body, known.is_leased = True, job.has_body, job.is_leased

@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from worker.inspection.loss import RedisLoss
+from worker.inspection.set_back import PostgresLoss
 
 
 class JobState(StrEnum):
@@ -59,8 +60,9 @@ class Report:
     """All that was found. `counts` has every state; `jobs` tells of each that is not simply applied, unless asked.
 
     `not_examined` says in sentences what was left out because there was too much of it. `redis_lost` says that Redis
-    lost its data within the hour: what was enqueued straight into it before is in no count. `meeting_known` is None
-    unless one meeting was asked for; False if that is not stored and no server has any trace of a job of it.
+    lost its data within the hour: what was enqueued straight into it before is in no count. `postgresql_lost` says that
+    PostgreSQL lost commits within the day: what these brought is in no count either. `meeting_known` is None unless one
+    meeting was asked for; False if that is not stored and no server has any trace of a job of it.
     """
 
     examined_at: datetime
@@ -72,6 +74,7 @@ class Report:
     not_examined: Sequence[str]
     repaired: Sequence[str] = ()
     redis_lost: RedisLoss | None = None
+    postgresql_lost: PostgresLoss | None = None
     meeting_known: bool | None = None
 
     @property

@@ -46,9 +46,12 @@ class Records:
         """The dead letters that nobody has replayed or dropped."""
         rows = await self._rows(_DEAD, meeting=meeting_id, since=since, most=most)
         return [
-            Witnesses(row.job_id, row.kind, row.meeting_id, is_dead=True, reason=row.reason, since=row.died_at)
+            Witnesses(
+                row.job_id, row.kind, row.meeting_id, is_dead=True, is_bodiless=row.is_bodiless, reason=row.reason,
+                since=row.died_at,
+            )
             for row in rows
-        ]
+        ]  # fmt: skip
 
     async def applied(self, meeting_id: UUID | None, since: datetime) -> int:
         """How many jobs have been finished since."""
@@ -111,7 +114,7 @@ _OUTBOX = """
 """
 _OUTBOX_ROWS = "SELECT job_id, state, dispatched_at, missing FROM outbox WHERE job_id = ANY (:job_ids)"
 _DEAD = """
-    SELECT DISTINCT ON (job_id) job_id, kind, meeting_id, reason, died_at FROM dead_letters
+    SELECT DISTINCT ON (job_id) job_id, kind, meeting_id, reason, died_at, body IS NULL AS is_bodiless FROM dead_letters
     WHERE state = 'dead' AND died_at >= :since AND (CAST(:meeting AS uuid) IS NULL OR meeting_id = :meeting)
     ORDER BY job_id, died_at DESC LIMIT :most
 """

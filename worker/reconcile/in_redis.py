@@ -62,10 +62,12 @@ class Queue:
         asked = self._redis.zrangebyscore(keys.DEAD_LETTERS, least, "+inf", start=0, num=most)
         found = await self._asked(keys.DEAD_LETTERS, asked) or []
         jobs = [Witnesses(_text(key), is_dead=True) for key in found]
-        fields = ("function", "reason")
-        forms = await self._pipelined([("HMGET", _bytes(keys.dead_letter(job.job_id)), *fields) for job in jobs])
-        for job, form in zip(jobs, forms, strict=True):
+        letters, fields = [_bytes(keys.dead_letter(job.job_id)) for job in jobs], ("function", "reason")
+        forms = await self._pipelined([("HMGET", letter, *fields) for letter in letters])
+        has_body = await self._pipelined([("HEXISTS", letter, "body") for letter in letters])
+        for job, form, body in zip(jobs, forms, has_body, strict=True):
             job.kind, job.reason = (_text(value or b"") for value in form or (b"", _UNREADABLE_LETTER))
+            job.is_bodiless = form is not None and not body
         if named:
             await self._name_letters(jobs)
         return jobs

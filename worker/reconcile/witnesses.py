@@ -13,7 +13,8 @@ from worker.reconcile.findings import JobFinding, JobState
 class Witnesses:
     """One job as the outbox, Redis, the ledger and the dead letters know it.
 
-    `ledger_id` is its name in the ledger; `is_gone` says that Redis was asked and could not run it. What was asked of
+    `ledger_id` is its name in the ledger; `is_gone` says that Redis was asked and could not run it, `is_bodiless` that
+    its dead letter has no payload. What was asked of
     one witness after the other may contradict itself, for jobs move meanwhile: see `is_doubtful`.
     """
 
@@ -30,6 +31,7 @@ class Witnesses:
     is_leased: bool = False
     is_gone: bool = False
     is_dead: bool = False
+    is_bodiless: bool = False
     is_finished: bool = False
     reason: str = ""
     since: datetime | None = None
@@ -69,9 +71,13 @@ class Witnesses:
         if self.outbox_state == "parked":
             return JobState.PARKED, f"waits for {self.missing}"
         if self.outbox_state == "dispatched" and self.is_gone and not self.is_dead:
+            if self.in_queue:
+                return JobState.MISSING, "in the queue without a payload, which the next claim takes from the outbox"
             return JobState.MISSING, "given to Redis, which does not have it; the outbox has its payload"
         if self.in_queue and not self.has_body and self.outbox_state is None:
             return JobState.MISSING, "in the queue without a payload; whoever asked for it has to ask again"
         if self.is_waiting:
             return JobState.WAITING, "in the queue" if self.in_queue else "in the outbox, on its way to the queue"
+        if self.is_dead and self.is_bodiless:
+            return JobState.MISSING, f"a dead letter without a payload, which only its producer has ({self.reason})"
         return (JobState.DEAD, self.reason) if self.is_dead else (None, "")

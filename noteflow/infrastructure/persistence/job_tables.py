@@ -19,6 +19,7 @@ from sqlalchemy import (
     Uuid,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -100,6 +101,7 @@ dead_letters = Table(
     Column("died_at", DateTime(timezone=True), nullable=False),
     Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("state", Text, nullable=False, server_default="dead"),
+    Column("payload_removed_at", DateTime(timezone=True)),
     CheckConstraint("state IN ('dead', 'replayed', 'dropped')", "state_known"),
     UniqueConstraint("job_id", "died_at"),
     Index("dead_letters_state_died_at_idx", "state", "died_at"),
@@ -132,4 +134,26 @@ operator_acts = Table(
     CheckConstraint("job_id IS NOT NULL OR target IS NOT NULL", "done_to_something"),
     Index("operator_acts_acted_at_idx", "acted_at"),
     Index("operator_acts_job_id_idx", "job_id"),
+)
+
+# One row: which database this is, and a number that only grows, unless commits were lost.
+database_mark = Table(
+    "database_mark",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default=true()),
+    Column("database_id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
+    Column("counter", BigInteger, nullable=False, server_default=text("0")),
+    Column("counted_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("pruned_before", DateTime(timezone=True)),
+    CheckConstraint("single", "one_row"),
+)
+
+# One row, or none after a crash, a promotion or a restored backup: PostgreSQL empties what it does not log.
+database_run = Table(
+    "database_run",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default=true()),
+    Column("run_id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
+    CheckConstraint("single", "one_row"),
+    prefixes=["UNLOGGED"],
 )

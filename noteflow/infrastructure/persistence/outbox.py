@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Executable, delete, text
+from sqlalchemy import Connection, Executable, delete, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
 from noteflow.domain.commands import ChangeMeetingState, Command
+from noteflow.infrastructure.persistence.faults import translated
 from noteflow.infrastructure.persistence.job_tables import outbox
 from noteflow.infrastructure.persistence.transaction import Transaction
 from noteflow.infrastructure.queue.asking import check_command, check_job_id, check_queue_name
@@ -55,6 +57,16 @@ async def enqueue_in(
     statement, job_ids = _asking(command, queue_name, job_id)
     await transaction.execute(statement)
     return job_ids
+
+
+async def kept_payload(engine: AsyncEngine, job_id: str) -> bytes | None:
+    """Return the payload of a job that is in the outbox, in whatever state; None if it is not there."""
+    if "\x00" in job_id:  # which no text in PostgreSQL can hold
+        return None
+    with translated():
+        async with engine.connect() as connection:
+            body: bytes | None = await connection.scalar(select(outbox.c.body).where(outbox.c.job_id == job_id))
+            return body
 
 
 def _check_executes(transaction: object) -> None:

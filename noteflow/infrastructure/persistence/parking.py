@@ -9,10 +9,18 @@ from typing import Any
 from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 
+from noteflow.domain.errors import TooMuchWaits
 from noteflow.domain.outcomes import Premature
 from noteflow.domain.value_objects import MeetingId
 from noteflow.infrastructure.persistence.job_tables import outbox
 from noteflow.infrastructure.persistence.transaction import Transaction
+
+MOST_JOBS = 10_000
+MOST_BYTES = 64 * 1_048_576
+"""Parked for one meeting; ten times what a day's recording comes to."""
+
+REPLAY_LATER = "replay it when they are done"
+"""The end of the reason of a job that is over the quota: nothing is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,19 @@ class Parking:
             {"meeting": str(meeting_id)},
         )
 
+    async def check_quota(self, job: ParkedJob) -> None:
+        """Raise TooMuchWaits if this job would be one too many, or too much, for its meeting.
+
+        Ask after `keep_out_wakers`, which keeps out other parkers too. A job that is in the outbox already is let
+        through: parked or not, it takes the same room.
+        """
+        row = (await self._transaction.run(text(_PARKED), {"job_id": job.job_id, "meeting": job.meeting_id})).one()
+        if row.is_stored or (row.jobs < MOST_JOBS and row.bytes + len(job.body) <= MOST_BYTES):
+            return
+        waiting = f"{row.jobs:,} jobs ({row.bytes / 1_048_576:.1f} MiB) wait for meeting {job.meeting_id} already"
+        limit = f"at most {MOST_JOBS:,} jobs and {MOST_BYTES // 1_048_576} MiB may"
+        raise TooMuchWaits(f"{waiting}, and {limit}; {REPLAY_LATER}")
+
     async def park(self, job: ParkedJob, why: Premature) -> None:
         """Let the job wait. Parked again, it waits from its first time on."""
         now, patience = func.statement_timestamp(), timedelta(seconds=job.patience_s)
@@ -73,3 +94,10 @@ class Parking:
                 },
             )
         )
+
+
+_PARKED = """
+    SELECT EXISTS (SELECT FROM outbox WHERE job_id = :job_id) AS is_stored,
+           count(*) AS jobs, CAST(coalesce(sum(octet_length(body)), 0) AS bigint) AS bytes
+    FROM outbox WHERE meeting_id = :meeting AND state = 'parked'
+"""

@@ -70,6 +70,15 @@ key                         type    life                                        
 ``arq:outbox:lost``         hash    an hour; ``at`` (unix ms) a relay noticed   as the mark
                                     that Redis had lost data, ``jobs`` of the
                                     outbox looked at again since
+``arq:postgresql:mark``     hash    for ever; database id → counter and         the relay of any worker
+                                    identity of the server as they were last:
+                                    with a lower counter, or another server,
+                                    PostgreSQL may have lost commits
+``arq:postgresql:lost``     hash    a day; ``at`` (unix ms) a relay noticed     as the mark
+                                    that PostgreSQL had lost commits made
+                                    after ``since`` (unix ms), ``results``
+                                    forgotten and ``jobs`` of the outbox
+                                    looked at again because of it
 ``arq:enqueued``            hash    for ever; function → jobs put into Redis    ``enqueue.lua``, ``dispatch.lua``
 ``arq:probe``               string  a second                                    a worker's ``/readyz``, to see
                                                                                 whether it can write
@@ -117,6 +126,8 @@ ENQUEUED: Final = "arq:enqueued"
 PROBE: Final = "arq:probe"
 OUTBOX_MARK: Final = "arq:outbox:mark"
 OUTBOX_LOST: Final = "arq:outbox:lost"
+POSTGRESQL_MARK: Final = "arq:postgresql:mark"
+POSTGRESQL_LOST: Final = "arq:postgresql:lost"
 
 SHELVES: Final = 50
 SHELVES_FROM_MS: Final = 10**15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import re
@@ -56,6 +57,25 @@ async def test_what_is_old_goes_and_what_may_still_be_needed_stays(
     assert [letter["state"] for letter in await stage.letters()] == ["dead", "dropped", "replayed"]
     assert len(await stage.judge.ask("SELECT FROM dead_letter_acts")) == 1
     assert await stage.judge.count() == 3
+
+
+async def test_unhandled_dead_letters_go_after_90_days_and_are_warned_of_a_week_before(
+    run: Run, stage: Stage, met: UUID
+) -> None:
+    await letters(stage, met)
+    await stage.judge.ask("UPDATE dead_letters SET died_at = now() - interval '84 days' WHERE state = 'dead'")
+    answer = await run("prune")
+    assert answer.returncode == 0
+    assert answer.stderr.startswith("warning: 1 unhandled dead letter will be 90d old within 7 days")
+    found = {each["subject"]: each for each in json.loads((await run("check", "--json")).stdout)}["dead letters"]
+    assert found["verdict"] == "warning"
+    assert found["found"].startswith("1 unhandled one will be 90 days old within 7 days")
+
+    answer = await run("prune", "--dead-older-than", "12w")
+    assert answer.stdout == "deleted: 0 rows of the ledger, 0 dead letters, 1 unhandled dead letter.\n"
+    assert answer.stderr == ""
+    assert [letter["state"] for letter in await stage.letters()] == ["dropped", "replayed"]
+    assert (await run("prune", "--dead-older-than", "1h")).returncode == 2
 
 
 async def test_pruning_may_be_interrupted_and_said_again(

@@ -17,6 +17,10 @@ from worker.migrations import alembic_config
 
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()][::-1]
 OURS = "relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic%%'"
+A_DEAD_LETTER = (
+    "INSERT INTO dead_letters (job_id, queue, kind, body, reason, errors, tries, crashes, worker, died_at)"
+    " VALUES ('j', 'q', 'k', 'said', 'because', '[]', 1, 0, 'w', clock_timestamp()) RETURNING id"
+)
 Schema = dict[str, set[tuple[Any, ...]]]
 
 
@@ -45,6 +49,18 @@ async def test_each_step_is_undone_by_its_own_way_down(revision: str, empty_data
     assert await schema_of(empty_database_url) != schema
     await alembic(empty_database_url, lambda config: command.downgrade(config, before))
     assert await schema_of(empty_database_url) == schema
+
+
+async def test_the_mark_comes_and_goes_and_what_is_stored_stays(empty_database_url: str) -> None:
+    await alembic(empty_database_url, lambda config: command.upgrade(config, "0004"))
+    await run(empty_database_url, A_DEAD_LETTER)
+    for number in range(2, 4):
+        await alembic(empty_database_url, lambda config: command.upgrade(config, "0005"))
+        assert await run(empty_database_url, "SELECT counter, pruned_before < now() FROM database_mark") == [(0, True)]
+        assert {*await run(empty_database_url, "SELECT payload_removed_at FROM dead_letters")} == {(None,)}
+        await run(empty_database_url, A_DEAD_LETTER)  # as a worker of the version before writes it
+        await alembic(empty_database_url, lambda config: command.downgrade(config, "0004"))
+        assert await run(empty_database_url, "SELECT body FROM dead_letters") == [(b"said",)] * number
 
 
 async def test_alembic_finds_nothing_to_generate(database_url: str) -> None:
@@ -80,6 +96,18 @@ async def on(url: str, act: Callable[[Connection], None]) -> None:
             await connection.commit()
     finally:
         await engine.dispose()
+
+
+async def run(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement, and return what it answers."""
+    found: list[tuple[Any, ...]] = []
+
+    def act(connection: Connection) -> None:
+        result = connection.exec_driver_sql(statement)
+        found.extend(tuple(row) for row in result if result.returns_rows)
+
+    await on(url, act)
+    return found
 
 
 async def schema_of(url: str) -> Schema:

@@ -76,6 +76,29 @@ async def test_each_job_is_said_to_be_where_it_is(stage: Stage, met: UUID, redis
     assert report.has_gaps
 
 
+async def test_a_job_that_has_lost_its_payload_is_missing_wherever_it_is(
+    stage: Stage, met: UUID, redis: Redis, mover: LetterMover
+) -> None:
+    (kept,) = await ask(stage, redis, batch(met, 0))
+    alone = await enqueue(redis, batch(met, 1))
+    await redis.delete(f"arq:job:{kept}", f"arq:job:{alone}")
+    for job_id in ("moved", "fresh"):
+        await bury(redis, batch(met, 2), job_id, reason="its body was missing or had expired")
+        await redis.hdel(f"arq:dead:letter:{job_id}", "body")  # type: ignore[misc]
+        if job_id == "moved":
+            await mover.move_some()
+
+    report = await examined(stage, redis)
+    assert states(report) == dict.fromkeys((kept, alone, "moved", "fresh"), "missing")
+    assert {job.job_id for job in report.jobs if job.repairable} == {kept}
+    reasons = {job.job_id: job.reason for job in report.jobs}
+    assert "the next claim takes from the outbox" in reasons[kept]
+    assert "only its producer has (its body was missing" in reasons["moved"]
+    assert await repair(stage.engine, redis, report) == [kept]
+    assert states(await examined(stage, redis))[kept] == "waiting"
+    assert await redis.exists(f"arq:job:{kept}")
+
+
 async def test_what_is_missing_is_enqueued_again_and_then_there_is_no_gap(
     stage: Stage, met: UUID, redis: Redis
 ) -> None:

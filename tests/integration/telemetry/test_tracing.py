@@ -117,10 +117,10 @@ async def test_each_statement_of_a_traced_job_has_a_span_up_to_the_commit(
         with TRACER.start_as_current_span("request"):
             await jobs.enqueue(ChangeMeetingState(meeting, MeetingState.COMPLETED, 9))
         await burst()
-    looked, locked, *again, parked, committed = below(spans, "attempt")
+    looked, locked, *again, counted, parked, committed = below(spans, "attempt")
     assert [looked, locked] == ["SELECT meetings", "SELECT pg_advisory_xact_lock"]
     assert set(again) == {"SELECT meetings"}
-    assert [parked, committed] == ["INSERT outbox", "COMMIT"]
+    assert [counted, parked, committed] == ["SELECT outbox", "INSERT outbox", "COMMIT"]
     commit = named(spans, "COMMIT")
     url = make_url(database_url)
     assert commit.attributes == {

@@ -13,6 +13,7 @@ from arq.connections import RedisSettings
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from noteflow.infrastructure.persistence.payload_limit import PayloadLimit
 from noteflow.infrastructure.queue.client import JobClient
 from noteflow.infrastructure.queue.codec import job_deserializer, job_serializer
 from tests.acceptance.judge import Judge
@@ -96,6 +97,7 @@ async def running(database_url: str, redis_url: str) -> AsyncIterator[Running]:
 STEPS: list[tuple[str, Any, str]] = [
     ("outbox relay", Relay, "_once"),
     ("dead letters' mover", LetterMover, "move_some"),
+    ("dead letters' limit", PayloadLimit, "enforce"),
     ("operators' acts", acts_mover, "move_acts"),
     ("frozen sessions", FrozenSessions, "run"),
     ("postgresql watch", StorageWatch, "_doubt"),

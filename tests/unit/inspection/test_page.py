@@ -27,6 +27,7 @@ from worker.inspection.meeting import Batches, MeetingView
 from worker.inspection.pauses import Pause
 from worker.inspection.payloads import Envelope
 from worker.inspection.records import MeetingFreshness, Meetings, Rates
+from worker.inspection.set_back import PostgresLoss
 from worker.inspection.stats import FleetSummary, Stats
 from worker.inspection.why import Why
 
@@ -36,6 +37,7 @@ MODELS: dict[str, Any] = {
     "… queues[]": QueueDepth,
     "… workers": FleetSummary,
     "… redis_lost": RedisLoss,
+    "… postgresql_lost": PostgresLoss,
     "… pauses[]": Pause,
     "… rates": Rates,
     "… meetings": Meetings,

@@ -14,6 +14,7 @@ from noteflow.domain.errors import (
     RejectedByStorage,
     StorageMisconfigured,
     StorageUnavailable,
+    TooMuchWaits,
     UnitOfWorkFailed,
     UnknownFunction,
 )
@@ -29,6 +30,7 @@ EVERY_ERROR = [
     (IllegalTransition("x"), Failure.REFUSED),
     (ConflictingContent("x"), Failure.REFUSED),
     (UnknownFunction("x"), Failure.REFUSED),
+    (TooMuchWaits("x"), Failure.REFUSED),
     (CodecError("x"), Failure.REFUSED),
     (RejectedByStorage("x"), Failure.REFUSED),
     (KeyError("x"), Failure.BUG),

@@ -19,6 +19,7 @@ from worker.inspection.depths import QueueDepth
 from worker.inspection.loss import RedisLoss
 from worker.inspection.pauses import Pause
 from worker.inspection.records import MeetingFreshness
+from worker.inspection.set_back import description_of
 from worker.inspection.stats import Stats, read_stats
 from worker.inspection.words import at, count, span
 from worker.printable import printable
@@ -44,6 +45,10 @@ def page(found: Stats, width: int) -> RenderableType:
     paused = _paused(found.pauses)
     queues = _queue_lines(found.queues, paused) if width < NARROW else _queues(found.queues, paused)
     lost = [Text(_lost(found.redis_lost, found.at), style="red")] if found.redis_lost else []
+    if found.postgresql_lost:
+        lost.append(
+            Text(f"{description_of(found.postgresql_lost, found.at)} → python -m worker reconcile", style="red")
+        )
     blocked = [Text(_blocked(each), style="red") for each in (found.blockers or [])[:1]]
     unreadable = unreadable_lines(found.unreadable)
     away = [Text(f"What only PostgreSQL knows is missing: {found.postgresql}", style="red")] if found.postgresql else []

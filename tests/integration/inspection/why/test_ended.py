@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.integration.inspection.ground import WORKER
 from tests.integration.inspection.why.arranged import with_result
@@ -84,3 +88,22 @@ async def test_ended(ground: Ground) -> None:
 async def test_applied_without_redis(ground: Ground) -> None:
     await ground.take_redis_away()
     await says(ground, await applied(ground), "applied", "was applied at", "Redis is away")
+
+
+@pytest.mark.parametrize("outcome", ["applied", "already_applied", "superseded", "parked"])
+async def test_a_result_that_postgresql_knows_nothing_of_is_no_proof(ground: Ground, outcome: str) -> None:
+    await kept_result(ground, outcome, ago_s=60.0)
+    await says(
+        ground, "job-1", "lost", f"is {outcome}, but", "that commit was lost", "only its producer", command="check"
+    )
+
+
+async def test_of_a_result_older_than_what_is_pruned_only_the_result_speaks(ground: Ground) -> None:
+    await kept_result(ground, "applied", ago_s=2 * 86_400.0)
+    await says(ground, "job-1", "applied", "it ended at")
+
+
+async def kept_result(ground: Ground, outcome: str, *, ago_s: float) -> None:
+    at_ms = int((time.time() - ago_s) * 1000)
+    message = {"t": 1, "f": "ingest_segments", "a": [], "k": {}, "et": at_ms, "s": True, "r": {"outcome": outcome}}
+    await ground.redis.set("arq:result:job-1", json.dumps(message | {"st": at_ms, "ft": at_ms, "q": "arq:queue"}))

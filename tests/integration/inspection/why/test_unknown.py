@@ -26,6 +26,13 @@ async def test_lost_with_redis(ground: Ground) -> None:
     )
 
 
+async def test_lost_with_postgresql(ground: Ground) -> None:
+    await ground.redis.hset("arq:postgresql:lost", mapping={"since": 1_790_000_000_000, "at": 1_790_000_100_000})
+    job_id = await ground.enqueue()
+    await ground.redis.delete(f"arq:job:{job_id}", "arq:queue")
+    await says(ground, job_id, "unknown", "or PostgreSQL lost it with what was committed after 2026-09-21", "in doubt")
+
+
 async def test_unknown(ground: Ground) -> None:
     await says(ground, "never-heard-of", "unknown", "never enqueued, or it ended and was pruned")
 
