@@ -42,7 +42,7 @@ async def test_no_failure_opens_a_file_or_imports_a_module(
 ) -> None:
     postgres, redis, watched, port = own_postgres(), own_redis(append_only=True), tmp_path / "watched", free_port()
     judge = Judge(postgres.url("noteflow"))
-    settings = {"WATCH_LOG": str(watched), "HTTP_LISTEN": f"127.0.0.1:{port}"}
+    settings = {"ALLOW_PICKLE": "true", "WATCH_LOG": str(watched), "HTTP_LISTEN": f"127.0.0.1:{port}"}
     (worker,) = await start_workers(judge.database_url, redis.url(), command=WATCHED[command], settings=settings)
     pool = await create_pool(RedisSettings.from_dsn(redis.url()))
     meeting = await judge.new_meeting()
@@ -78,7 +78,9 @@ async def test_no_failure_opens_a_file_or_imports_a_module(
 async def test_jobs_outlast_a_process_that_may_open_nothing_more(
     database_url: str, redis_url: str, start_workers: StartWorkers
 ) -> None:
-    (worker,) = await start_workers(database_url, redis_url, command=ODD[OURS], settings={"ODD_SLEEP_S": "0.5"})
+    (worker,) = await start_workers(
+        database_url, redis_url, command=ODD[OURS], settings={"ALLOW_PICKLE": "true", "ODD_SLEEP_S": "0.5"}
+    )
     judge, work = Judge(database_url), Workload(database_url, redis_url)
     await work.create_meeting()
     await work.enqueue_segments(10)

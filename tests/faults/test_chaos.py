@@ -39,7 +39,7 @@ async def test_the_judge_finds_naive_handlers_guilty_of_everything(
     report = await _run(Plan(4, 4.0, faults), NAIVE, own_postgres, own_redis, tmp_path)
 
     verdict = report.verdict
-    assert verdict.lost
+    assert verdict.dead_lettered
     assert verdict.doubled
     assert verdict.partial
     assert verdict.disorder

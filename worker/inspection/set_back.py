@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 from noteflow.infrastructure.queue import keys
-from worker.inspection.sources import Sources, moment
+from noteflow.infrastructure.queue.decoding import integer, moment_of_ms
+from worker.inspection.sources import Sources
 from worker.inspection.words import count, since
+
+MOST_DATABASES: Final = 1_000
+"""Of one Redis; their marks are read in one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,28 @@ async def read_postgres_loss(sources: Sources) -> PostgresLoss | None:
     """
     async with sources.redis.pipeline(transaction=False) as pipe:  # before PostgreSQL, whose counter only grows
         pipe.hmget(keys.POSTGRESQL_LOST, "since", "at", "results", "jobs")
-        pipe.hgetall(keys.POSTGRESQL_MARK)
-        noted, marks = await sources.answer(pipe.execute(raise_on_error=False))
+        pipe.hscan(keys.POSTGRESQL_MARK, count=MOST_DATABASES)
+        noted, marks = await sources.answers(pipe)
+    gaps = sources.gaps
+    known = gaps.page(keys.POSTGRESQL_MARK, marks)
     row = await sources.first("SELECT CAST(database_id AS text) AS id, counter, counted_at FROM database_mark")
-    if row is not None and isinstance(marks, dict):
-        counter, _, _ = (marks.get(row.id.encode()) or b"").partition(b" ")
-        if (_number(counter) or 0) > row.counter:
+    if row is not None and (mark := known.get(row.id.encode())) is not None:
+        counter = gaps.value(keys.POSTGRESQL_MARK, integer(mark.partition(b" ")[0]), 0)
+        if counter > row.counter:
             return PostgresLoss(row.counted_at, None, 0, 0)
-    if not isinstance(noted, list) or noted[1] is None:
+    since_ms, at_ms, results, jobs = gaps.value(keys.POSTGRESQL_LOST, noted, (None, None, None, None))
+    if at_ms is None:
         return None
-    since_ms, at_ms, results, jobs = map(_number, noted)
-    return PostgresLoss(moment(since_ms), moment(at_ms), results or 0, jobs or 0)
+
+    def moment_at(field: str, value: bytes | None) -> datetime | None:
+        return None if value is None else gaps.value(f"{keys.POSTGRESQL_LOST} {field}", moment_of_ms(value), None)
+
+    def number_at(field: str, value: bytes | None) -> int:
+        return 0 if value is None else gaps.value(f"{keys.POSTGRESQL_LOST} {field}", integer(value), 0)
+
+    return PostgresLoss(
+        moment_at("since", since_ms), moment_at("at", at_ms), number_at("results", results), number_at("jobs", jobs)
+    )
 
 
 def description_of(loss: PostgresLoss, now: datetime | None) -> str:
@@ -55,7 +70,3 @@ def description_of(loss: PostgresLoss, now: datetime | None) -> str:
     forgotten, again = count(loss.results, "result"), count(loss.jobs, "job")
     done = f"{forgotten} of jobs that are gone forgotten, {again} of the outbox looked at again"
     return f"{lost}, which a worker noticed at {since(loss.noticed_at, now)}: {done}; {repeat}"
-
-
-def _number(value: Any) -> int | None:
-    return int(value) if isinstance(value, bytes) and value.isdigit() and len(value) < 16 else None

@@ -21,7 +21,8 @@ HUGE: Final = (
 
 KINDS: Final = {
     "arq:workers": "zset", "arq:worker:bad": "string", "arq:paused": "hash", "arq:acts": "list",
-    "arq:outbox:mark": "string", "arq:outbox:lost": "hash", "arq:dead:letters": "zset", "arq:abort": "zset",
+    "arq:outbox:mark": "string", "arq:outbox:lost": "hash",
+    "arq:postgresql:mark": "hash", "arq:postgresql:lost": "hash", "arq:dead:letters": "zset", "arq:abort": "zset",
     "arq:shelves:arq:queue": "hash", "arq:job:bad": "string", "arq:in-progress:bad": "string",
     "arq:retry:bad": "string", "arq:result:bad": "string", "arq:errors:bad": "list", "arq:crashes:bad": "string",
     "arq:unknown:bad": "string", "arq:handed-back:bad": "hash", "arq:dead:letter:bad": "hash",

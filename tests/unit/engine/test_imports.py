@@ -17,6 +17,7 @@ OURS = {
         for name in (
             "closed_connections",
             "codec",
+            "decoding",
             "failures",
             "keys",
             "packed",
