@@ -82,7 +82,7 @@ async def test_a_queue_that_becomes_another_type_holds_up_no_ending_of_the_other
 
     async def again(ctx: Ctx) -> None:
         await go_on.wait()
-        raise Retry
+        raise Retry(defer=60)  # or it would be run again, and be gone, before it is looked at
 
     await put(redis, "lower", "hold", queue="low")
     await put(redis, "returns", "again", queue="low")
