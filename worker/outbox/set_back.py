@@ -59,13 +59,18 @@ async def notice_set_back(engine: AsyncEngine, redis: Redis) -> SetBack | None:
     """
     try:
         known = await _known(redis)  # before PostgreSQL is asked, or another relay's count would look like a loss
+        counted, loss = None, None
         async with engine.begin() as connection:
             mark = await read_mark(connection)
             if mark is None:
                 return None
-            if _is_content(known, mark):
-                counted, loss = await count(connection), None
-            elif (loss := await _look_alone(connection, redis)) is None:
+            if is_content := _is_content(known, mark):
+                counted = await count(connection)
+        if not is_content:
+            # In a transaction of its own: after a crash the first one has begun a run, which all others wait for.
+            async with engine.begin() as connection:
+                loss = await _look_alone(connection, redis)
+            if loss is None:
                 return None
         if loss is None:
             # After the commit: a count that PostgreSQL may still lose must not be remembered.

@@ -28,6 +28,7 @@ from tests.integration.worker.stage import Stage, batch, move, open_stage
 from tests.standby import SYNCHRONOUS, Standby
 from tests.waiting import eventually
 from worker.embedded import EmbeddedPostgres
+from worker.outbox import set_back
 from worker.outbox.dispatching import dispatch_due
 from worker.outbox.set_back import notice_set_back
 
@@ -157,6 +158,28 @@ async def test_commits_that_a_crash_lost_show_although_the_counter_is_the_same(
         assert await results(redis) == {old}
         assert int(await redis.hget(LOST, "results")) == loss.results  # type: ignore[misc]
         assert await notice_set_back(stage.engine, redis) is None
+
+
+async def test_after_a_crash_one_relay_looks_through_the_results_and_no_other_waits_for_it(
+    stage: Stage, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await notice_set_back(stage.engine, redis)
+    await stage.judge.ask("DELETE FROM database_run")  # as PostgreSQL does when it recovers
+    looking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def forget_slowly(*_: Any, **__: Any) -> int:
+        looking.set()
+        await go_on.wait()
+        return 0
+
+    monkeypatch.setattr(set_back, "forget_stale_results", forget_slowly)
+    first = asyncio.create_task(notice_set_back(stage.engine, redis))
+    try:
+        await asyncio.wait_for(looking.wait(), 5)
+        assert await asyncio.wait_for(notice_set_back(stage.engine, redis), 2) is None
+    finally:
+        go_on.set()
+        await first
 
 
 async def test_a_restored_backup_makes_dispatched_rows_due_and_forgets_what_it_does_not_know(
