@@ -27,7 +27,12 @@ async def overwritten(redis: ArqRedis) -> None:
     await redis.hset("arq:job:lost", "not", "a body")  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("lose", [deleted, overwritten])
+async def overwritten_with_too_much(redis: ArqRedis) -> None:
+    await redis.zadd(QUEUE, {"lost": 1})
+    await redis.set("arq:job:lost", b"x" * 5_000)
+
+
+@pytest.mark.parametrize("lose", [deleted, overwritten, overwritten_with_too_much])
 async def test_a_lost_body_is_found_where_the_application_keeps_it(
     lose: Any, redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters
 ) -> None:
@@ -36,10 +41,26 @@ async def test_a_lost_body_is_found_where_the_application_keeps_it(
     async def find(ctx: dict[Any, Any], job_id: str) -> bytes | None:
         return body("echo", f"{job_id} by {ctx['name']}", codec=Codec.PICKLE)
 
-    await make_worker([echo], ctx={"name": "us"}, options=Options(find_body=find)).main()
+    await make_worker([echo], ctx={"name": "us"}, options=Options(find_body=find, max_body_bytes=2_000)).main()
     assert await Job("lost", redis).result(timeout=0) == "lost by us"
     assert await letters.count() == 0
     assert not await redis.exists("arq:job:lost", "arq:in-progress:lost", QUEUE)
+
+
+@pytest.mark.parametrize("lose", [deleted, overwritten_with_too_much])
+async def test_a_kept_body_that_is_too_long_is_not_run(
+    lose: Any, redis: ArqRedis, make_worker: MakeWorker, letters: DeadLetters
+) -> None:
+    await lose(redis)
+
+    async def find(*_: Any) -> bytes:
+        return body("echo", "x" * 3_000)
+
+    await make_worker([echo], options=Options(find_body=find, max_body_bytes=2_000)).main()
+    letter = await letters.show("lost")
+    assert letter is not None
+    assert letter.reason.startswith("the body cannot be read: it is ")
+    assert letter.reason.endswith("bytes, and a job may carry 2000 at most")
 
 
 async def test_a_body_that_nothing_keeps_makes_a_dead_letter(
