@@ -124,6 +124,9 @@ def test_dead_letters_that_lost_their_payload_are_an_error(
         " payload_removed_at) VALUES ('j', 'q', 'k', 'r', '[]', 1, 0, 'w', now(), now())"
     )
     asyncio.run(Judge(database_url).ask(letter))
+    kept = findings(check(monkeypatch, "--json", **told))["dead letters"]["found"]
+    assert kept.startswith("1 unhandled one; 0 pay")  # its payload was too long, and never kept
+    asyncio.run(Judge(database_url).ask("UPDATE dead_letters SET payload_removed_at = clock_timestamp()"))
     result = check(monkeypatch, "--json", **told)
     assert result.exit_code == 1
     assert findings(result)["dead letters"]["found"].startswith("1 unhandled dead letter lost the payload")

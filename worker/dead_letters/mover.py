@@ -20,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from noteflow.domain.errors import ConcurrencyConflict, RejectedByStorage, Unavailable
 from noteflow.infrastructure.persistence.dead_letters import keep_letters
 from noteflow.infrastructure.persistence.faults import translated
-from noteflow.infrastructure.persistence.finished import close_finished
+from noteflow.infrastructure.persistence.finished import Asked, close_finished, wanted_of
 from noteflow.infrastructure.queue import keys
 from noteflow.infrastructure.queue.script import Script
 from noteflow.infrastructure.queue.unavailable import REDIS_FAILURES, unavailable, without_arguments
@@ -115,9 +115,10 @@ class LetterMover:
         letters = [each.letter for each in found if each.letter is not None]
         if not letters:
             return
+        wanted = await wanted_of([Asked(each.job_id, each.body, each.not_kept) for each in letters])
         with translated():
             async with self._engine.begin() as connection:
-                archived = await keep_letters(connection, letters)
+                archived = await keep_letters(connection, letters, wanted)
         if archived.new:
             self._log.info("dead_letters.kept", letters=archived.new)
         self._tell_finished(archived.finished)

@@ -23,7 +23,7 @@ MOST_BYTES = 16 * 1_048_576
 """Of payloads at a time, unless the first is longer."""
 
 FIELDS = tuple(
-    b"died_ms body queue function reason errors tries crashes worker enqueued_ms".split()
+    b"died_ms body queue function reason errors tries crashes worker enqueued_ms body_bytes".split()
 )  # of a letter, as bury.lua writes them
 LONGEST_FIELD = 1_048_576
 """In bytes, of any field but the payload."""
@@ -173,6 +173,7 @@ def _letter(key: bytes, form: Mapping[bytes, bytes], sizes: Mapping[bytes, int])
         enqueued_at=_moment(form.get(b"enqueued_ms")),
         died_at=_moment(form.get(b"died_ms")) or _EPOCH,
         body=body,
+        not_kept=body is None and (size > MOST_BYTES or b"body_bytes" in sizes),
     )
 
 

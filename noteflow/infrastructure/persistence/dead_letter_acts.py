@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.infrastructure.persistence.dead_letters import LetterState
 from noteflow.infrastructure.persistence.faults import translated
-from noteflow.infrastructure.persistence.finished import Asked, finished
+from noteflow.infrastructure.persistence.finished import Asked, finished, wanted_of
 from noteflow.infrastructure.persistence.job_tables import dead_letter_acts, dead_letters, outbox
 from noteflow.infrastructure.queue.payload import read_payload
 
@@ -47,7 +47,7 @@ async def replay_letter(
             letter = await _dead(connection, letter_id)
             if letter is None:
                 return Replayed.MISSING
-            if body is None and await finished(connection, [Asked(letter.job_id, letter.body)]):
+            if body is None and await _is_finished(connection, letter):
                 await _act(connection, letter_id, LetterState.REPLAYED, actor, note)
                 return Replayed.APPLIED
             body = letter.body if body is None else body
@@ -73,6 +73,11 @@ async def _dead(connection: AsyncConnection, letter_id: int) -> Row[Any] | None:
     """The letter if nobody did anything with it yet; nobody else will until the transaction ends."""
     query = select(dead_letters).where(dead_letters.c.id == letter_id, dead_letters.c.state == LetterState.DEAD.value)
     return (await connection.execute(query.with_for_update())).one_or_none()
+
+
+async def _is_finished(connection: AsyncConnection, letter: Row[Any]) -> bool:
+    asked = Asked(letter.job_id, letter.body, not_kept=letter.payload_removed_at is not None)
+    return bool(await finished(connection, await wanted_of([asked])))
 
 
 async def _ask_again(connection: AsyncConnection, letter: Row[Any], body: bytes) -> bool:

@@ -12,13 +12,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, delete, func, null, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from noteflow.infrastructure.persistence.dead_letter_query import Matching, matching_rows
 from noteflow.infrastructure.persistence.faults import translated
-from noteflow.infrastructure.persistence.finished import Asked, finished
+from noteflow.infrastructure.persistence.finished import Wanted, finished
 from noteflow.infrastructure.persistence.job_tables import dead_letter_acts, dead_letters, outbox
 
 
@@ -34,7 +34,7 @@ class LetterState(StrEnum):
 class Letter:
     """One death of one job. `errors` are its attempts', oldest first: `error`, `message`, `at_ms`, and more if known.
 
-    `body` is the payload as it was claimed, to the byte: None if it was gone, or if it was not asked for.
+    `body` is the payload as it was claimed, to the byte: None if it was gone, too long (`not_kept`), or not asked for.
     """
 
     job_id: str
@@ -49,6 +49,7 @@ class Letter:
     enqueued_at: datetime | None
     died_at: datetime
     body: bytes | None = field(default=None, repr=False)
+    not_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,13 @@ class Archived:
     finished: frozenset[str] = frozenset()
 
 
-async def keep_letters(connection: AsyncConnection, letters: Sequence[Letter]) -> Archived:
-    """Keep letters and end their jobs' outbox rows, in the caller's transaction.
+async def keep_letters(connection: AsyncConnection, letters: Sequence[Letter], wanted: Wanted) -> Archived:
+    """Keep letters and end their jobs' outbox rows, in the caller's transaction; `wanted` tells of their payloads.
 
     The same death kept again changes nothing: its job may have been replayed since. A job that is applied is no dead
     letter: a worker that lost its lease had committed, and the next one gave the job up.
     """
-    known = await finished(connection, [Asked(letter.job_id, letter.body) for letter in letters])
+    known = await finished(connection, wanted)
     rows = [_columns(letter) for letter in letters if letter.job_id not in known]
     ended = set(known)
     new = 0
@@ -147,6 +148,8 @@ def _columns(letter: Letter) -> dict[str, Any]:
         "worker": letter.worker,
         "enqueued_at": letter.enqueued_at,
         "died_at": letter.died_at,
+        # Not later than `kept_at`, which tells it from one that was removed for want of room.
+        "payload_removed_at": func.now() if letter.not_kept else null(),
     }
 
 

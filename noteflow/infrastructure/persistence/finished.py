@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from noteflow.infrastructure.persistence.job_tables import dead_letter_acts, dead_letters, job_ledger
+from noteflow.infrastructure.persistence.job_tables import dead_letter_acts, job_ledger
 from noteflow.infrastructure.queue.cutting import digest_of
 from noteflow.infrastructure.queue.payload import read_payload
 
@@ -23,22 +24,39 @@ _ONE_AT_A_TIME = 5018278
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A job and its payload; None if that is gone, and then the id alone decides."""
+    """A job and its payload; None if Redis had lost that, and then the id alone decides.
+
+    Of a job whose payload was `not_kept`, or cannot be read, nothing is known: another one may have been applied under
+    its id.
+    """
 
     job_id: str
     body: bytes | None
+    not_kept: bool = False
 
-    def in_ledger(self) -> tuple[str, str | None]:
-        """Return under which id and with which digest the ledger would have the job; None for any."""
-        payload = None if self.body is None else read_payload(self.body)
+    def in_ledger(self) -> tuple[str, str | None] | None:
+        """Return under which id and with which digest, None for any, the ledger would have the job."""
+        if self.body is None:
+            return None if self.not_kept else (self.job_id, None)
+        payload = read_payload(self.body)
         if payload is None or payload.command is None:
-            return self.job_id, None
+            return None
         return payload.ledger_id(self.job_id), digest_of(payload.command)
 
 
-async def finished(connection: AsyncConnection, jobs: Iterable[Asked]) -> set[str]:
+Wanted = Mapping[str, tuple[str, str | None]]
+"""Of job ids, under which id and with which digest the ledger would have each job."""
+
+
+async def wanted_of(jobs: Collection[Asked]) -> Wanted:
+    """Read the payloads. In a thread, and to be called outside transactions: a pickle takes up to a second."""
+    if not jobs:
+        return {}
+    return await asyncio.to_thread(lambda: {job.job_id: where for job in jobs if (where := job.in_ledger())})
+
+
+async def finished(connection: AsyncConnection, wanted: Wanted) -> set[str]:
     """Return the ids of those jobs that the ledger knows with the same content, also committed a moment ago."""
-    wanted = {job.job_id: job.in_ledger() for job in jobs}
     if not wanted:
         return set()
     ids = {ledger_id for ledger_id, _ in wanted.values()}
@@ -61,14 +79,17 @@ async def close_finished(engine: AsyncEngine, without: Collection[int] = ()) -> 
     """
     async with engine.begin() as connection:
         asked = {"lock": _ONE_AT_A_TIME, "most": _PAGE, "without": list(without)}
-        rows = (await connection.execute(text(_CANDIDATES), asked)).all()
-        known = await finished(connection, [Asked(row.job_id, row.body) for row in rows])
-        closed = [row for row in rows if row.job_id in known]
+        candidates = (await connection.execute(text(_CANDIDATES), asked)).all()
+    wanted = await wanted_of([Asked(row.job_id, row.body) for row in candidates])
+    if not candidates:
+        return [], set()
+    async with engine.begin() as connection:
+        known = await finished(connection, wanted)
+        applied = [row.id for row in candidates if row.job_id in known]
+        closed = (await connection.execute(text(_CLOSE), {"ids": applied})).all() if applied else []
         if closed:
-            ids = [row.id for row in closed]
-            await connection.execute(update(dead_letters).where(dead_letters.c.id.in_(ids)).values(state="replayed"))
-            await connection.execute(insert(dead_letter_acts), [closing_act(letter_id) for letter_id in ids])
-    return [row.job_id for row in closed], {row.id for row in rows} - {row.id for row in closed}
+            await connection.execute(insert(dead_letter_acts), [closing_act(row.id) for row in closed])
+    return [row.job_id for row in closed], {row.id for row in candidates} - set(applied)
 
 
 def closing_act(letter_id: int) -> dict[str, object]:
@@ -81,7 +102,7 @@ _CANDIDATES = """
     SELECT id, job_id, body FROM dead_letters WHERE id IN (
         SELECT id FROM (
             SELECT id, job_id, kind, meeting_id FROM dead_letters
-            WHERE state = 'dead' AND pg_try_advisory_xact_lock(CAST(:lock AS bigint))
+            WHERE state = 'dead' AND payload_removed_at IS NULL AND pg_try_advisory_xact_lock(CAST(:lock AS bigint))
             ORDER BY died_at DESC LIMIT 10000
         ) AS newest
         WHERE id <> ALL (CAST(:without AS bigint[])) AND (
@@ -90,5 +111,11 @@ _CANDIDATES = """
                 SELECT FROM job_ledger WHERE job_ledger.meeting_id = newest.meeting_id
                 AND starts_with(job_ledger.job_id, newest.job_id || '@')))
         LIMIT :most)
-    AND state = 'dead' FOR UPDATE SKIP LOCKED
+"""
+# A letter that somebody replays or drops just now is left to them.
+_CLOSE = """
+    UPDATE dead_letters SET state = 'replayed' WHERE id IN (
+        SELECT id FROM dead_letters WHERE id = ANY (CAST(:ids AS bigint[])) AND state = 'dead'
+        FOR UPDATE SKIP LOCKED)
+    RETURNING id, job_id
 """

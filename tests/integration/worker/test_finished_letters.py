@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from noteflow.infrastructure.persistence import finished as persistence_finished
 from noteflow.infrastructure.persistence.dead_letter_acts import Replayed, replay_letter
 from noteflow.infrastructure.persistence.finished import close_finished
+from noteflow.infrastructure.persistence.payload_limit import PayloadLimit, Removed
 from noteflow.infrastructure.queue.cutting import jobs_of
+from noteflow.infrastructure.queue.payload import Payload, read_payload
 from tests.integration.worker.letters import bury
 from tests.integration.worker.stage import batch, move
 from tests.waiting import eventually
 from worker.dead_letters import LetterMover
+from worker.dead_letters.reading import MOST_BYTES
 from worker.outbox.giving_up import give_up_parked
 
 if TYPE_CHECKING:
@@ -77,6 +82,68 @@ async def test_the_letter_of_another_content_under_an_applied_id_stays(
     assert (closed, other) == ([], {letter["id"]})
     assert await close_finished(stage.engine, other) == ([], set())
     assert [row["state"] for row in await stage.letters()] == ["dead"]
+
+
+async def test_a_letter_of_other_content_stays_when_its_payload_was_removed_for_want_of_room(
+    stage: Stage, met: UUID, redis: Redis, mover: LetterMover
+) -> None:
+    await stage.deliver(batch(met, 0), "mine")
+    await bury(redis, batch(met, 5), "mine", reason="refused: other content")
+    await mover.move_some()
+    assert await PayloadLimit(payloads=0).enforce(stage.engine) == Removed(unhandled=1)
+    (letter,) = await stage.letters()
+    assert (await close_finished(stage.engine))[0] == []
+    assert await replay_letter(stage.engine, letter["id"], actor="ada") is Replayed.EMPTY
+    assert [row["state"] for row in await stage.letters()] == ["dead"]
+
+
+@pytest.mark.parametrize("payload", [b"{not one", b"x" * (MOST_BYTES + 1)], ids=["unreadable", "too long to be kept"])
+async def test_a_letter_whose_payload_is_not_that_of_the_applied_job_stays(
+    payload: bytes, stage: Stage, met: UUID, redis: Redis, mover: LetterMover
+) -> None:
+    await stage.deliver(batch(met, 0), "mine")
+    await bury(redis, batch(met, 0), "mine", reason="the body cannot be read")
+    await redis.hset("arq:dead:letter:mine", "body", payload)  # type: ignore[arg-type,misc]
+    assert await mover.move_some() == 1
+    assert (await close_finished(stage.engine))[0] == []
+    (letter,) = await stage.letters()
+    assert letter["state"] == "dead"
+    assert await replay_letter(stage.engine, letter["id"], actor="ada") is not Replayed.APPLIED
+
+
+async def test_a_payload_that_takes_long_to_read_stops_neither_the_loop_nor_the_archiver(
+    stage: Stage, met: UUID, redis: Redis, mover: LetterMover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_slowly(body: bytes) -> Payload | None:
+        time.sleep(0.3)
+        return read_payload(body)
+
+    monkeypatch.setattr(persistence_finished, "read_payload", read_slowly)
+    for place in range(4):
+        await bury(redis, batch(met, place))
+    moving = asyncio.create_task(mover.move_some())
+    pauses, waiting = [], []
+    while not moving.done():
+        began = time.monotonic()
+        await asyncio.sleep(0.01)
+        pauses.append(time.monotonic() - began)
+        waiting += await stage.judge.ask(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+            " AND state_change < clock_timestamp() - interval '250 ms'"
+        )
+    assert await moving == 4
+    assert max(pauses) < 1.0  # all four take longer
+    assert waiting == []
+
+
+async def test_the_letter_of_an_applied_job_is_dropped_if_its_payload_is_gone(
+    stage: Stage, met: UUID, redis: Redis, mover: LetterMover
+) -> None:
+    await stage.deliver(batch(met, 0), "mine")
+    await bury(redis, batch(met, 0), "mine", reason="its body was missing or had expired")
+    await redis.hdel("arq:dead:letter:mine", "body")  # type: ignore[misc]
+    await mover.move_some()
+    assert await stage.letters() == []
 
 
 async def test_the_letter_of_a_change_without_a_number_stays_if_another_of_that_id_was_applied(

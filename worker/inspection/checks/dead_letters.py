@@ -35,7 +35,7 @@ async def check_dead_letters(sources: Sources) -> list[Finding]:
 _COUNT = """
     SELECT count(*) FILTER (WHERE state = 'dead') AS unhandled,
            count(*) FILTER (WHERE state = 'dead' AND died_at < now() - CAST(:kept AS interval)) AS expiring,
-           count(*) FILTER (WHERE state = 'dead' AND payload_removed_at IS NOT NULL) AS removed,
+           count(*) FILTER (WHERE state = 'dead' AND payload_removed_at > kept_at) AS removed,
            count(*) FILTER (WHERE body IS NOT NULL) AS payloads,
            CAST(coalesce(sum(pg_column_size(body)), 0) AS bigint) AS size_bytes
     FROM dead_letters
