@@ -223,6 +223,21 @@ async def test_keys_of_the_wrong_type_stop_nobody(redis: ArqRedis, make_worker: 
         await eventually(lambda: worker.jobs_complete >= 1)
 
 
+@pytest.mark.parametrize(
+    "head", [b"\x80\x04}\x8c\x01f\x94\x8c", b"\x85\xa1t\xc0\xa1f", b'{"t":null,"f":"', b"\x80", b""]
+)
+async def test_a_body_that_ends_before_the_functions_name_stops_nobody(
+    redis: ArqRedis, make_worker: MakeWorker, head: bytes
+) -> None:
+    await pause(redis)
+    await redis.set("arq:job:cut", head)
+    await redis.zadd(QUEUE, {"cut": 1})
+    await put(redis, "o", "other")
+    await make_worker([recording([]), func(other, name="other")], options=Options(unknown_function_grace_s=0)).main()
+    assert await redis.exists("arq:result:o", "arq:dead:letter:cut") == 2
+    assert not await redis.exists("arq:dead:letter:o")
+
+
 async def test_a_burst_waits_for_what_is_resumed_and_not_for_what_is_paused(
     redis: Any, make_worker: MakeWorker
 ) -> None:

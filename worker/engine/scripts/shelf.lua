@@ -84,7 +84,7 @@ local function function_of(id)
   -- One byte of length and the name, behind the key "f".
   local pickled = first == 128 and string.find(head, '\140\1f\148\140', 1, true)
   if pickled then
-    return string.sub(head, pickled + 6, pickled + 5 + string.byte(head, pickled + 5))
+    return string.sub(head, pickled + 6, pickled + 5 + (string.byte(head, pickled + 5) or 0))
   end
   local packed = first == 133 and string.find(head, '\161f[\160-\191]')
   return packed and string.sub(head, packed + 3, packed + 2 + string.byte(head, packed + 2) - 160) or nil
