@@ -311,3 +311,14 @@ async def test_with_one_crash_allowed_the_second_worker_that_is_lost_ends_the_jo
     letter = await letters.show("s")
     assert letter is not None
     assert letter.reason == "1 workers died running only this job"
+
+
+async def test_an_empty_worker_takes_the_jobs_of_one_queue_if_the_other_is_none(
+    redis: Any, make_worker: MakeWorker, hall: Hall
+) -> None:
+    await lost(redis, "suspect", crashes=1)
+    await redis.set(QUEUE, "no queue")
+    await put(redis, "other", "stay", queue="low")
+    worker = make_worker([hall.function], burst=False, options=Options(more_queues=("low",)))
+    worker.runs.emptying = True
+    assert await claimed(worker) == [("other", 0)]

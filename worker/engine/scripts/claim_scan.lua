@@ -40,8 +40,8 @@ local function take_one_alone()
     local held = paused['queue:' .. queue] and {}
       or redis.pcall('ZRANGEBYSCORE', 'arq:leases:' .. queue, '-inf', until_ms, 'LIMIT', 0, PAGE)
     for _, id in ipairs(held) do
-      local score = redis.call('ZSCORE', queue, id)
-      local crashes = score and is_parked(score) and tonumber(score) <= until_ms and crashes_of(queue, id, score)
+      local score = redis.pcall('ZSCORE', queue, id)
+      local crashes = type(score) == 'string' and is_parked(score) and tonumber(score) <= until_ms and crashes_of(queue, id, score)
       if crashes and is_in_quarantine(crashes) and not shelve(queue, id, score) and lock(id) then
         take(number, { id }, { score })
         return
