@@ -77,6 +77,8 @@ def read_fields(form: type[Fields], named: Mapping[str, object]) -> Fields:
         raise _refusal(str(error)) from None
     except RecursionError:
         raise InvalidValue("kwargs", "is nested too deeply") from None
+    except (ValueError, ArithmeticError):  # of a decimal that cannot be compared, for example, which a pickle may hold
+        raise InvalidValue("kwargs", "holds a number that is none") from None
 
 
 _PLACED = re.compile(r"(?P<complaint>.*) - at `(?P<key>key` in `)?\$\.?(?P<place>[\w.\[\]]*)`", re.DOTALL)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -111,6 +113,18 @@ async def test_a_letter_whose_payload_is_not_that_of_the_applied_job_stays(
     assert await replay_letter(stage.engine, letter["id"], actor="ada") is not Replayed.APPLIED
 
 
+async def test_a_letter_whose_payload_holds_no_number_is_archived_with_the_others(
+    stage: Stage, met: UUID, redis: Redis, mover: LetterMover
+) -> None:
+    await bury(redis, batch(met, 0), "odd")
+    await bury(redis, batch(met, 1), "sound")
+    words = {"segment_id": 0, "text": "x", "start_time": 0.0, "end_time": Decimal("sNaN")}
+    message = {"t": None, "f": "ingest_segments", "a": (), "k": {"meeting_id": str(met), "segments": [words]}, "et": 1}
+    await redis.hset("arq:dead:letter:odd", "body", pickle.dumps(message))  # type: ignore[arg-type,misc]
+    assert await mover.move_some() == 2
+    assert len(await stage.letters()) == 2
+
+
 async def test_a_payload_that_takes_long_to_read_stops_neither_the_loop_nor_the_archiver(
     stage: Stage, met: UUID, redis: Redis, mover: LetterMover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +136,8 @@ async def test_a_payload_that_takes_long_to_read_stops_neither_the_loop_nor_the_
     for place in range(4):
         await bury(redis, batch(met, place))
     moving = asyncio.create_task(mover.move_some())
-    pauses, waiting = [], []
+    pauses: list[float] = []
+    waiting: list[Any] = []
     while not moving.done():
         began = time.monotonic()
         await asyncio.sleep(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -74,6 +75,12 @@ def test_a_wrong_field_of_a_segment_is_named_with_its_place(broken: dict[Any, An
         refusal("ingest_segments", INGEST | {"segments": [SEGMENT, SEGMENT | {"segment_id": 1} | broken]}).field
         == field
     )
+
+
+@pytest.mark.parametrize("name", ["segment_id", "start_time", "end_time", "confidence", "revision"])
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "Infinity", "1E+999999"])
+def test_a_decimal_that_is_no_number_of_ours_is_refused(name: str, number: str) -> None:
+    refusal("ingest_segments", INGEST | {"segments": [SEGMENT | {name: Decimal(number)}]})
 
 
 @pytest.mark.parametrize("name", ["segment_id", "text", "start_time", "end_time"])
