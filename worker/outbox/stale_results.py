@@ -84,7 +84,8 @@ def _read(name: bytes, raw: bytes, since_ms: int) -> _Result | None:
     result, enqueued_ms, finished_ms = message.get("r"), message.get("et"), message.get("ft")
     if type(enqueued_ms) is not int or type(finished_ms) is not int or finished_ms < since_ms or "\x00" in job_id:
         return None
-    outcome = result.get("outcome") if isinstance(result, dict) else None
+    told = result.get("outcome") if isinstance(result, dict) else None
+    outcome = told if isinstance(told, str) else None
     is_dead = message.get("s") is False and type(result).__name__ != "CancelledError"
     if outcome not in _IN_LEDGER and outcome != "parked" and not is_dead:
         return None

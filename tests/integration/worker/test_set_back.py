@@ -182,6 +182,18 @@ async def test_after_a_crash_one_relay_looks_through_the_results_and_no_other_wa
         await first
 
 
+async def test_a_result_of_another_shape_ends_no_relay(stage: Stage, redis: Redis) -> None:
+    await notice_set_back(stage.engine, redis)
+    await stage.judge.ask("DELETE FROM database_run")
+    now_ms = next(stage.moments)
+    shapes: list[Any] = [[], {}, [{}], 1, None, True]
+    for number, told in enumerate(shapes):
+        await left_behind(redis, f"odd{number}", {"outcome": told}, now_ms)
+    before = await results(redis)
+    assert await notice_set_back(stage.engine, redis) is None
+    assert await results(redis) == before
+
+
 async def test_a_restored_backup_makes_dispatched_rows_due_and_forgets_what_it_does_not_know(
     own_postgres: OwnPostgres, redis: Redis
 ) -> None:
