@@ -49,8 +49,7 @@ async def serve(worker: Worker, connect: Callable[[], AbstractConnection]) -> No
     worker.leases.beat_soon()  # the worker's first record, also of one that was closed before
     async with asyncio.TaskGroup() as helpers:
         gate = worker.options.gate
-        # The watcher returns where the server refuses to call.
-        watching = helpers.create_task(supervise("wake-up", watcher.run, gate, may_return=True))
+        watching = helpers.create_task(supervise("wake-up", watcher.run, gate))
         beating = helpers.create_task(supervise("upkeep", lambda: look_after(worker), gate))
         try:
             await supervise("claiming", lambda: _claim_for_ever(worker, watcher), gate)
