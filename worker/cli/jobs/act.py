@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
-
-import typer
 
 from worker.cli.jobs.bulk import Came, agree, named_once, report
 from worker.cli.jobs.cautions import caution_on_refused
@@ -14,6 +11,7 @@ from worker.cli.jobs.frame import ask, myself
 from worker.cli.jobs.options import (
     As,
     Error,
+    Ids,
     Json,
     Kind,
     Limit,
@@ -24,17 +22,11 @@ from worker.cli.jobs.options import (
     State,
     Yes,
     choice_of,
-    sound_ids,
 )
 from worker.inspection.choice import Choice, JobState
 from worker.inspection.listing import LOOK, JobRow, Listing, list_jobs
 from worker.inspection.sources import Sources
 from worker.inspection.steering import Steering, Verb
-
-Ids = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.", callback=sound_ids),
-]
 
 
 def retry(

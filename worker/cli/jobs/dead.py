@@ -19,6 +19,7 @@ from worker.cli.jobs.ls import ls
 from worker.cli.jobs.options import (
     As,
     Error,
+    Ids,
     Json,
     Kind,
     Limit,
@@ -28,7 +29,6 @@ from worker.cli.jobs.options import (
     Since,
     Yes,
     choice_of,
-    sound_ids,
 )
 from worker.cli.jobs.output import emit, end, note_unreadable
 from worker.cli.jobs.show import letter_view
@@ -44,10 +44,6 @@ from worker.inspection.sources import PostgresAway, Sources
 from worker.inspection.words import at
 from worker.printable import printable
 
-Ids = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.", callback=sound_ids),
-]
 Edit = Annotated[bool, typer.Option("--edit", help="Mend the payload in $EDITOR first. This reveals it, and is noted.")]
 
 

@@ -36,6 +36,10 @@ def sound_ids(value: list[str] | str | None) -> list[str] | str | None:
     return value
 
 
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]…", help="The jobs; or name them by the options below.", callback=sound_ids),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON with stable names, for programs.")]
 Kind = Annotated[str | None, typer.Option(help="Only jobs of this function.", callback=sound_text)]
 Meeting = Annotated[UUID | None, typer.Option(help="Only jobs of this meeting.")]
