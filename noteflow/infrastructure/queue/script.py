@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -14,9 +15,13 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from noteflow.infrastructure.queue.unavailable import is_replaced
 
+_INCLUDE: Final = re.compile(rb"^-- include (\w+)$", re.MULTILINE)
+
 
 class Script:
     """One of the package's scripts, known to the server by its digest from the first call on.
+
+    What it includes (`-- include other`) stands in its place.
 
     The first call sends the text, later ones its digest. A server that has forgotten it (restarted, failed over,
     flushed) is sent the text again, which is the only time a call takes two round trips. Where the server turns out to
@@ -24,7 +29,7 @@ class Script:
     """
 
     def __init__(self, name: str) -> None:
-        self._text = files(f"{__package__}.scripts").joinpath(f"{name}.lua").read_bytes()
+        self._text = _INCLUDE.sub(lambda found: _read(found[1].decode()), _read(name))
         self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
         self._sent = False
 
@@ -50,3 +55,7 @@ class Script:
         answer = await execute("EVAL", self._text, len(keys), *keys, *argv)
         self._sent = True
         return answer
+
+
+def _read(name: str) -> bytes:
+    return files(f"{__package__}.scripts").joinpath(f"{name}.lua").read_bytes()

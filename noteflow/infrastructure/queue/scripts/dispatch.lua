@@ -42,7 +42,9 @@ local function is_queue(queue)
   return sound[queue]
 end
 
-local answers, enqueued = {}, {}
+-- include counting
+
+local answers = {}
 for i = 1, #ARGV, 3 do
   local id, queue, body = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job = 'arq:job:' .. id
@@ -60,23 +62,9 @@ for i = 1, #ARGV, 3 do
     redis.call('DEL', 'arq:result:' .. id, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id,
       'arq:unknown:' .. id, 'arq:handed-back:' .. id)
     redis.pcall('ZREM', 'arq:abort', id)
-    -- As our own producers write it; of a payload that was replayed and is a pickle the function is not known here.
-    local name = string.match(body, '^{"t":null,"f":"([%w_%.]+)"')
-    if name then
-      enqueued[name] = (enqueued[name] or 0) + 1
-    end
+    note_enqueued(body)
     answers[#answers + 1] = 1
   end
 end
-for name, number in pairs(enqueued) do
-  local counted = redis.pcall('HINCRBY', 'arq:enqueued', name, number)
-  if type(counted) == 'table' and counted.err then
-    -- Something else stands there, or in the field. A count is worth no job: it begins anew.
-    if redis.call('TYPE', 'arq:enqueued').ok ~= 'hash' then
-      redis.call('DEL', 'arq:enqueued')
-    end
-    redis.pcall('HDEL', 'arq:enqueued', name)
-    redis.pcall('HINCRBY', 'arq:enqueued', name, number)
-  end
-end
+count_enqueued()
 return answers

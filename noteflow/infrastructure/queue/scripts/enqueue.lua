@@ -31,7 +31,9 @@ if due_ms == now_ms and jobs > 1 then
   step = 1
 end
 
-local answers, enqueued = {}, {}
+-- include counting
+
+local answers = {}
 for i = 3, #ARGV, 3 do
   local id, once, head = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job, result, in_progress = 'arq:job:' .. id, 'arq:result:' .. id, 'arq:in-progress:' .. id
@@ -50,24 +52,11 @@ for i = 3, #ARGV, 3 do
     redis.call('DEL', result, 'arq:retry:' .. id, 'arq:errors:' .. id, 'arq:crashes:' .. id, 'arq:unknown:' .. id,
       'arq:handed-back:' .. id)
     redis.pcall('ZREM', 'arq:abort', id)
-    local name = string.match(head, '^{"t":null,"f":"([%w_%.]+)"')
-    if name then
-      enqueued[name] = (enqueued[name] or 0) + 1
-    end
+    note_enqueued(head)
     answers[#answers + 1] = 1
   else
     answers[#answers + 1] = 0
   end
 end
-for name, number in pairs(enqueued) do
-  local counted = redis.pcall('HINCRBY', 'arq:enqueued', name, number)
-  if type(counted) == 'table' and counted.err then
-    -- Something else stands there, or in the field. A count is worth no job: it begins anew.
-    if redis.call('TYPE', 'arq:enqueued').ok ~= 'hash' then
-      redis.call('DEL', 'arq:enqueued')
-    end
-    redis.pcall('HDEL', 'arq:enqueued', name)
-    redis.pcall('HINCRBY', 'arq:enqueued', name, number)
-  end
-end
+count_enqueued()
 return answers
