@@ -35,8 +35,8 @@ def reconcile(
 ) -> None:
     """Say what became of every job: applied, waiting, running, parked, dead, missing or doubled.
 
-    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 3 if a server is away, and with
-    1 if nobody has heard of the meeting that is asked for.
+    Ends with 0 if nothing is missing, with 4 while a job or a numbered batch is, with 3 if a server is away or holds
+    what cannot be read, and with 1 if nobody has heard of the meeting that is asked for.
     """
     settings = read_settings()
     began = moment_of(since)
@@ -52,7 +52,9 @@ def reconcile(
         show(report)
     if report.meeting_known is False:
         raise typer.Exit(EXIT_NOTHING)
-    raise typer.Exit(EXIT_GAPS if report.has_gaps else 0)
+    if report.has_gaps:
+        raise typer.Exit(EXIT_GAPS)
+    raise typer.Exit(EXIT_AWAY if report.has_unreadable else 0)
 
 
 async def _reconcile(settings: Settings, meeting: UUID | None, since: datetime, *, mend: bool) -> Report:

@@ -95,6 +95,8 @@ def verdict_on(report: Report) -> str:
         return f"Meeting {report.meeting_id} is not stored, and nobody has heard of a job that was asked for it.{lost}"
     if not report.has_gaps:
         known = "Nothing that PostgreSQL knows of is missing." if lost else "Nothing is missing."
+        if report.has_unreadable:
+            known = "Nothing that could be read is missing; what could not be read was not examined."
         return f"{repaired}{known}{lost}"
     missing, batches = report.counts[JobState.MISSING], sum(len(each.missing) for each in report.batches)
     cure = any(job.repairable for job in report.jobs)

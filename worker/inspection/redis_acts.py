@@ -50,6 +50,11 @@ class RedisActs:
     async def abort(self, facts: JobFacts, reason: str, act: Act, stops: str) -> Acted:
         """Keep a copy as a dead letter, then have its worker stop it: what is aborted leaves nothing behind."""
         sources = self._sources
+        if await sources.answer(sources.redis.type(keys.ABORT)) not in (b"zset", b"none"):
+            # A transaction of Redis does not roll back: the dead letter would be there, and the job would run on.
+            return Acted(
+                facts.job_id, False, f"{keys.ABORT} holds another type than a sorted set: delete that key first"
+            )
         await sources.answer(sources.redis.script_load(script("bury").text))
         queue = facts.footprint.place.queue if facts.footprint and facts.footprint.place else sources.queue_name
         now_ms = await sources.now_ms()

@@ -53,7 +53,10 @@ async def examine(
     told = [each for each in findings if meeting_id is not None or each.state is not JobState.APPLIED]
     by_state = {state: counts[state] for state in JobState}
     known = None if meeting_id is None else bool(told) or await _knows(records, queue, meeting_id, most)
-    return Report(datetime.now(UTC), since, meeting_id, by_state, told, incomplete, left_out, meeting_known=known)
+    return Report(
+        datetime.now(UTC), since, meeting_id, by_state, told, incomplete, left_out,
+        meeting_known=known, has_unreadable=bool(queue.unreadable.found),
+    )  # fmt: skip
 
 
 async def _gathered(

@@ -59,7 +59,8 @@ class BatchFinding:
 class Report:
     """All that was found. `counts` has every state; `jobs` tells of each that is not simply applied, unless asked.
 
-    `not_examined` says in sentences what was left out because there was too much of it. `redis_lost` says that Redis
+    `not_examined` says in sentences what was left out: there was too much of it, or it `has_unreadable` parts, keys of
+    Redis that hold another type. `redis_lost` says that Redis
     lost its data within the hour: what was enqueued straight into it before is in no count. `postgresql_lost` says that
     PostgreSQL lost commits within the day: what these brought is in no count either. `meeting_known` is None unless one
     meeting was asked for; False if that is not stored and no server has any trace of a job of it.
@@ -76,6 +77,7 @@ class Report:
     redis_lost: RedisLoss | None = None
     postgresql_lost: PostgresLoss | None = None
     meeting_known: bool | None = None
+    has_unreadable: bool = False
 
     @property
     def has_gaps(self) -> bool:

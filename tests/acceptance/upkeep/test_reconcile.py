@@ -59,7 +59,7 @@ async def test_the_json_of_a_reconciliation_has_stable_names(run: Run, stage: St
     report: dict[str, Any] = json.loads(answer.stdout)
     assert set(report) == {
         "examined_at", "since", "meeting_id", "counts", "jobs", "batches", "not_examined", "repaired", "redis_lost",
-        "postgresql_lost", "meeting_known",
+        "postgresql_lost", "meeting_known", "has_unreadable",
     }  # fmt: skip
     assert report["meeting_known"] is True
     assert report["batches"] == [{"meeting_id": str(met), "expected": 2, "missing": [1], "dead": [], "on_the_way": []}]

@@ -36,6 +36,8 @@ async def orphan(redis: ArqRedis, make_worker: MakeWorker, *job_ids: str, queue:
     victim = make_worker(FUNCTIONS, burst=False, options=BRIEF, queue_name=queue)
     await victim.claim(len(job_ids))
     abandon(victim)
+    rounds = victim.leases.rounds
+    await eventually(lambda: victim.leases.rounds > rounds + 1)  # a renewal under way could take them back
     await eventually(lambda: _lapsed(redis, job_ids))
 
 

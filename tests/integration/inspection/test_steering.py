@@ -54,6 +54,17 @@ async def test_a_waiting_job_that_is_cancelled_becomes_a_dead_letter_with_its_pa
     assert (letter.reason, letter.body, letter.kind) == ("cancelled by ada: for the test", body, "ingest_segments")
 
 
+async def test_a_running_job_that_cannot_be_marked_is_not_cancelled_by_half(ground: Ground) -> None:
+    job_id = await ground.enqueue()
+    await ground.redis.set(f"arq:in-progress:{job_id}", "vm:1:a:1", px=60_000)
+    await ground.redis.set("arq:abort", "abc")
+    answer = await act(ground, Verb.CANCEL, job_id)
+    assert not answer.done
+    assert "arq:abort holds another type" in answer.what
+    assert await places(ground, job_id) >= {"queue", "payload"}
+    assert await letters_of(ground.sources, job_id) == []
+
+
 async def test_a_waiting_job_that_is_dropped_leaves_nothing(ground: Ground) -> None:
     job_id = await ground.enqueue()
     assert (await act(ground, Verb.DROP, job_id)).done
