@@ -26,8 +26,12 @@ async def test_twenty_jobs_whose_connection_is_cut_while_they_are_stored_take_ef
     async with Proxy(scene.database_url) as proxy:
         with scene.workers(1, database_url=proxy.url):
             for hit in range(HITS):
-                # Each kind of job, cut before and after PostgreSQL has it, in turn.
-                command, token = (scene.batch(), b"ingest_segments") if hit % 2 else (scene.move(), b"change_meeting")
+                # Each kind of job, cut before and after PostgreSQL has it, in turn. The token is how its id begins:
+                # the kind alone also stands in the text of statements that a worker prepares for itself.
+                command, kind = (
+                    (scene.batch(), "ingest_segments") if hit % 2 else (scene.move(), "change_meeting_state")
+                )
+                token = f"{kind}:{scene.meeting}".encode()
                 rule = proxy.on(token, "reset", when="after" if hit // 2 % 2 else "before")
                 (job,) = await scene.enqueue(command)
                 await scene.ended(job)
@@ -48,7 +52,7 @@ async def test_a_job_cancelled_while_it_is_stored_is_whole_or_not_there_and_cost
 ) -> None:
     async with Proxy(scene.database_url) as proxy:
         with scene.workers(1, database_url=proxy.url, MAX_JOBS="1"):
-            rule = proxy.on(b"ingest_segments", "hang", when=when)
+            rule = proxy.on(f"ingest_segments:{scene.meeting}".encode(), "hang", when=when)
             (job,) = await scene.enqueue(scene.batch())
             body = await _body_of_running(scene, job)
             await eventually(rule.happened.is_set, within_s=PATIENCE_S)

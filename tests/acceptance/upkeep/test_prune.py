@@ -69,7 +69,7 @@ async def test_unhandled_dead_letters_go_after_90_days_and_are_warned_of_a_week_
     assert answer.stderr.startswith("warning: 1 unhandled dead letter will be 90d old within 7 days")
     found = {each["subject"]: each for each in json.loads((await run("check", "--json")).stdout)}["dead letters"]
     assert found["verdict"] == "warning"
-    assert found["found"].startswith("1 unhandled one will be 90 days old within 7 days")
+    assert found["found"].startswith("1 unhandled one over 90 days old, now or within 7 days")
 
     answer = await run("prune", "--dead-older-than", "12w")
     assert answer.stdout == "deleted: 0 rows of the ledger, 0 dead letters, 1 unhandled dead letter.\n"

@@ -23,8 +23,8 @@ async def check_dead_letters(sources: Sources) -> list[Finding]:
         lost = f"{count(row.removed, 'unhandled dead letter')} lost the payload: more were kept than may be"
         return [error(subject, f"{lost} ({size})", _CURE)]
     if row.expiring:
-        soon = f"{WARNED_BEFORE.days} days"
-        found = f"{count(row.expiring, 'unhandled one')} will be {days} days old within {soon}: prune deletes them then"
+        soon = f"within {WARNED_BEFORE.days} days"
+        found = f"{count(row.expiring, 'unhandled one')} over {days} days old, now or {soon}: prune deletes them then"
         return [warning(subject, found, _CURE)]
     if row.payloads > _NEARLY * MOST_PAYLOADS or row.size_bytes > _NEARLY * MOST_BYTES:
         most = f"{MOST_PAYLOADS:,} payloads and {MOST_BYTES // 2**30} GiB"
