@@ -94,6 +94,12 @@ def refusal_of(message: dict[str, Any]) -> str | None:
     return None
 
 
+def head_in_id(job_id: str) -> Head:
+    """The kind and the meeting in an id that our own producers made, for a job whose payload is missing."""
+    meeting_id = meeting_of(job_id)
+    return Head(job_id.partition(":")[0] if meeting_id else None, meeting_id)
+
+
 def meeting_of(job_id: str) -> UUID | None:
     """The meeting in an id that our own producers made."""
     found = _UUID.search(job_id.encode("utf-8", "replace"))

@@ -14,7 +14,7 @@ from worker.inspection.fleet import Fleet
 from worker.inspection.leases import Lease
 from worker.inspection.letters import MOST_ERRORS, AttemptForm
 from worker.inspection.masking import masked_message
-from worker.inspection.payloads import Head, heads
+from worker.inspection.payloads import Head, head_in_id, heads
 from worker.inspection.shelves import MOST_SHELVES, is_shelved, shelves_in
 from worker.inspection.sources import Sources, moment
 
@@ -85,7 +85,11 @@ async def _rows(
     sources: Sources, queue: str, state: JobState, choice: Choice, page: Sequence[tuple[bytes, float]]
 ) -> list[dict[str, Any]]:
     found = await heads(sources, [job_id for job_id, _ in page]) if page else []
-    admitted = [(each, head) for each, head in zip(page, found, strict=True) if choice.admits_head(head)]
+    admitted = [
+        (each, head)
+        for each, head in zip(page, found, strict=True)
+        if choice.admits_head(head or head_in_id(_text(each[0])))
+    ]
     if not admitted:
         return []
     async with sources.redis.pipeline(transaction=False) as pipe:
@@ -120,6 +124,10 @@ def _bytes(words: str) -> bytes:
     return words.encode("utf-8", "surrogateescape")
 
 
+def _text(job_id: bytes) -> str:
+    return job_id.decode("utf-8", "surrogateescape")
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """What Redis holds of a job beside its place."""
@@ -134,11 +142,12 @@ class _Kept:
 
 def _row(job_id: bytes, state: JobState, head: Head | None, queue: str, score: float, kept: _Kept) -> dict[str, Any]:
     lease = None if kept.owner is None else Lease.read(kept.owner, None)
+    known = head or head_in_id(_text(job_id))
     return {
-        "job_id": job_id.decode("utf-8", "surrogateescape"),
+        "job_id": _text(job_id),
         "state": state,
-        "kind": head.kind if head else None,
-        "meeting_id": head.meeting_id if head else None,
+        "kind": known.kind,
+        "meeting_id": known.meeting_id,
         "queue": queue,
         "at": (lease and lease.since) if state is JobState.RUNNING else moment(score),
         "tries": kept.tries,

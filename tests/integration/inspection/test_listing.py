@@ -49,6 +49,16 @@ async def test_complete_jobs_are_listed_when_they_are_asked_for(ground: Ground) 
     assert [(row.job_id, row.detail) for row in listing.rows] == [("done", "applied")]
 
 
+async def test_a_job_whose_payload_is_missing_is_found_by_the_meeting_and_the_kind_in_its_id(ground: Ground) -> None:
+    job_id = await ground.enqueue()
+    await ground.redis.delete(f"arq:job:{job_id}")
+    for choice in (Choice(meeting_id=ground.meeting), Choice(kind="ingest_segments"), Choice()):
+        (row,) = (await list_jobs(ground.sources, choice, limit=9)).rows
+        assert (row.job_id, row.kind, row.meeting_id) == (job_id, "ingest_segments", ground.meeting)
+        assert row.detail == "its payload is missing"
+    assert not (await list_jobs(ground.sources, Choice(meeting_id=MeetingId(uuid4())), limit=9)).rows
+
+
 async def test_jobs_are_found_by_kind_by_meeting_and_by_both(ground: Ground) -> None:
     first = ground.meeting
     segments, change = await ground.enqueue(), await ground.enqueue(ground.change())
