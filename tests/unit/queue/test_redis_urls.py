@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,7 @@ def test_tls_checks_the_chain_and_the_name_unless_it_is_told_not_to() -> None:
     assert "ssl_check_hostname" in str(parse_redis_url("rediss://host?ssl_check_hostname=0").unverified)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here to make a certificate with")
 def test_a_key_with_a_pass_phrase_is_refused_and_never_asked_for(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-passout", "pass:secret", "-days", "2")
